@@ -1,0 +1,71 @@
+/** The contract of everything that runs programs: `reference/`, `native/`, later `wasm/` and `webgpu/`. One conformance suite tests them all. */
+import type { Symbols } from "../graph/dim.ts";
+import type { Graph } from "../graph/value.ts";
+import type { Shape } from "../tensor/shape.ts";
+import type { StoredTensor } from "../tensor/stored.ts";
+
+/** Rows (of the innermost dimension) of a stored tensor, used as they are stored. */
+export interface RowRange {
+  readonly tensor: StoredTensor;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** What fills a `weight` of the graph: stored rows one after the other, or numbers computed when the model is loaded. */
+export interface Weight {
+  readonly shape: Shape;
+  readonly content: { readonly rows: readonly RowRange[] } | { readonly values: () => Promise<Float32Array> };
+}
+export type Weights = ReadonlyMap<string, Weight>;
+
+/** How keys and values are stored between runs. */
+export type CacheFormat = "F32" | "F16" | "Q8_0";
+
+export interface LoadOptions {
+  /** The largest value of each symbol in any run; the arena is planned for it. */
+  readonly caps: Symbols;
+  /** Pages of `pageSize` tokens for keys and values, all sequences together; needed where a graph has `cacheAttention`. */
+  readonly cachePages?: number;
+  readonly cacheFormat?: CacheFormat;
+  readonly signal?: AbortSignal;
+  /** Called now and then with bytes of weights done and to do. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface Backend {
+  /** "native", "reference". */
+  readonly name: string;
+  /** For people: instruction set, threads, and why this backend. */
+  readonly description: string;
+  /** Loads the weights that the graphs use and compiles each graph to a program of the same name. */
+  load(graphs: Readonly<Record<string, Graph>>, weights: Weights, options: LoadOptions): Promise<LoadedModel>;
+}
+
+export type Inputs = Readonly<Record<string, Int32Array | Float32Array>>;
+export type Outputs = Readonly<Record<string, Float32Array | Int32Array>>;
+
+export interface Call {
+  readonly program: string;
+  readonly symbols: Symbols;
+  /** One array for each `input` of the graph, of the size its shape has with these symbols. */
+  readonly inputs: Inputs;
+  /** Stops between kernels; rejects with `signal.reason`, and what the run did to the cache does not count: rerun the same rows. */
+  readonly signal?: AbortSignal;
+}
+
+export interface LoadedModel {
+  /** Runs a program once, off the event loop; calls queue in order. The outputs are the caller's to keep. Rejects with FRUGAL_NUMERIC where an output holds NaN. */
+  run(call: Call): Promise<Outputs>;
+  readonly memory: MemoryReport;
+  /** Gives back all memory; runs under way finish first. Later calls reject with FRUGAL_DISPOSED. */
+  dispose(): Promise<void>;
+}
+
+/** Bytes by purpose, from the plan that was allocated, not an estimate. */
+export interface MemoryReport {
+  readonly weights: number;
+  readonly arena: number;
+  readonly cache: number;
+  /** The arena's formula in the symbols, for people. */
+  readonly arenaFormula: string;
+}

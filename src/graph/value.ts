@@ -1,0 +1,53 @@
+/** A value is one node of the graph: an op applied to values, or a source. Values are never changed. */
+import type { Dims } from "./dim.ts";
+
+export type ElementType = "f32" | "i32";
+
+/** Numbers, texts and lists of them: printable, comparable, and the same after JSON. */
+export type Attribute = number | string | boolean | readonly number[] | undefined;
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/**
+ * Sources are values without inputs whose `op` is one of these, with `attributes.name`:
+ * `input` filled in at each run, `weight` filled in when the model is loaded, `constant` with its numbers in `data`.
+ */
+export const sourceOps: readonly string[] = ["input", "weight", "constant"];
+
+export interface Value {
+  readonly op: string;
+  readonly inputs: readonly Value[];
+  readonly attributes: Attributes;
+  readonly shape: Dims;
+  readonly type: ElementType;
+  /** Of a `constant`. */
+  readonly data?: Float32Array | Int32Array;
+}
+
+/** The name of a source. */
+export const sourceName = (value: Value): string => String(value.attributes["name"]);
+
+/** Named results; everything else hangs on them. */
+export interface Graph {
+  readonly outputs: ReadonlyMap<string, Value>;
+}
+
+/** Every value that the outputs need, inputs before users, each once. */
+export function inOrder(outputs: Iterable<Value>): Value[] {
+  const order: Value[] = [];
+  const seen = new Set<Value>();
+  // An explicit stack: graphs of training are deeper than the call stack allows.
+  for (const output of outputs) {
+    const stack: { value: Value; next: number }[] = [{ value: output, next: 0 }];
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1]!;
+      const input = top.value.inputs[top.next++];
+      if (top.next === 1 && seen.has(top.value)) stack.pop();
+      else if (input === undefined) {
+        if (!seen.has(top.value)) order.push(top.value);
+        seen.add(top.value);
+        stack.pop();
+      } else if (!seen.has(input)) stack.push({ value: input, next: 0 });
+    }
+  }
+  return order;
+}

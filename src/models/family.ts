@@ -1,0 +1,47 @@
+/** What a model family must say: which checkpoints are its, what their configuration means, where their weights are, and its graph. */
+import type { Weights } from "../backends/backend.ts";
+import type { Graph } from "../graph/value.ts";
+import type { Metadata } from "../tensor/strings.ts";
+import type { StoredTensor } from "../tensor/stored.ts";
+
+/** A checkpoint as it was opened, whatever the file format. */
+export type Checkpoint =
+  | { readonly kind: "huggingface"; readonly name: string; readonly config: Readonly<Record<string, unknown>>; readonly tensors: ReadonlyMap<string, StoredTensor>; readonly pooling?: Readonly<Record<string, unknown>> }
+  | { readonly kind: "gguf"; readonly name: string; readonly metadata: Metadata; readonly tensors: ReadonlyMap<string, StoredTensor> };
+
+export interface ModelFamily {
+  readonly name: string;
+  /** Values of `model_type` in config.json. */
+  readonly modelTypes: readonly string[];
+  /** Values of `general.architecture` in GGUF. */
+  readonly ggufArchitectures: readonly string[];
+  /** Reads the configuration and finds the weights; throws FRUGAL_BAD_CONFIG or FRUGAL_NOT_FOUND naming key or tensor. */
+  open(checkpoint: Checkpoint): Model;
+}
+
+/** A model ready to be loaded by a backend. */
+export interface Model {
+  readonly family: string;
+  readonly parameters: number;
+  readonly vocabularySize: number;
+  /** Longest sequence it was made for. */
+  readonly contextLength: number;
+  /** "text" writes tokens and keeps a cache; "encoder" reads whole sequences and gives vectors. */
+  readonly kind: "text" | "encoder";
+  readonly layers: number;
+  /** Width of embeddings an encoder gives. */
+  readonly embeddingSize: number;
+  readonly weights: Weights;
+  /** For messages and `inspect`: the configuration as understood. */
+  readonly summary: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * The graphs, by name of the program. A text model has
+   *   `generate`: inputs tokens [T], positions [T], rowOffsets [S+1], contextLengths [S], pageTable [S, C], outputRows [R] (all i32)
+   *               -> logits [R, vocabulary], and hidden [R, width] before the output head;
+   *   `score`: inputs tokens [T], positions [T], rowOffsets [S+1], outputRows [R] -> the same without a cache, differentiable.
+   * An encoder has
+   *   `embed`: tokens [T], positions [T], segments [T], rowOffsets [S+1] -> lastHiddenState [T, width], embeddings [S, width] (and logits where it has a head).
+   * Weight names are the same in all of them.
+   */
+  graphs(): Readonly<Record<string, Graph>>;
+}

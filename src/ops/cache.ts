@@ -1,0 +1,18 @@
+/** Keys and values that sequences keep between runs, in pages of fixed size. The reference's version; backends store theirs as they like. */
+
+/** Tokens a page holds. */
+export const pageSize = 32;
+
+/** What one layer keeps of one token. */
+export interface CacheLayer {
+  readonly heads: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+}
+
+/** Rows of keys and values of every layer; row of token t of a sequence: `pages[t / pageSize] * pageSize + t % pageSize`. */
+export interface CacheState {
+  readonly pages: number;
+  /** By layer: `[pages * pageSize, heads * size]`, made when first asked for. */
+  layer(index: number, shape: CacheLayer): { readonly keys: Float32Array | Float64Array; readonly values: Float32Array | Float64Array };
+}

@@ -1,0 +1,90 @@
+/** What every op must say about itself. One op is one file; `ops/index.ts` lists them. */
+import type { Dims } from "../graph/dim.ts";
+import type { Attributes, ElementType, Value } from "../graph/value.ts";
+import { FrugalError } from "../tensor/error.ts";
+import type { Shape } from "../tensor/shape.ts";
+import type { CacheState } from "./cache.ts";
+import type * as ops from "./index.ts";
+
+/** A dense tensor of the reference: F64 where gradients are checked, I32 for ids. */
+export interface Tensor {
+  readonly shape: Shape;
+  readonly data: Float32Array | Float64Array | Int32Array;
+}
+
+/** How many inputs an op takes; "many" for a list. */
+export type Arity = 1 | 2 | 3 | 4 | 5 | 6 | 7 | "many";
+
+/** A tuple with one entry for each input. */
+export type Each<A extends Arity, T> = A extends "many" ? readonly T[] : Tuple<A, T>;
+type Tuple<N, T, Found extends readonly T[] = readonly []> = Found["length"] extends N ? Found : Tuple<N, T, readonly [...Found, T]>;
+
+export interface Cost {
+  readonly flops: number;
+  readonly bytesMoved: number;
+}
+
+export interface Op<A extends Arity, Attrs extends object> {
+  readonly name: string;
+  /** The result's shape; throws ShapeError where the inputs don't fit. */
+  shape(inputs: Each<A, Dims>, attributes: Attrs): Dims;
+  /** Element type of each input, where not all are "f32". */
+  readonly inputTypes?: readonly ElementType[];
+  /** Element type of the result, where not "f32". */
+  readonly type?: ElementType;
+  /**
+   * Gradients of the inputs, built as graph values (undefined for an input that has none, such as ids);
+   * "none" for a step function; "decomposition" to differentiate what `decompose` builds.
+   */
+  readonly gradient: "none" | "decomposition" | ((g: Gradient<A, Attrs>) => Each<A, Value | undefined>);
+  /** A fused op also says what it is made of. The oracle runs it, and tests compare kernels with it. */
+  readonly decompose?: (d: Decomposition<A, Attrs>) => Value;
+  cost(inputs: Each<A, Shape>, attributes: Attrs): Cost;
+  /** Fills `output`. Plain and obvious; `cache` only for ops that keep keys and values between runs. */
+  reference(inputs: Each<A, Tensor>, output: Tensor, attributes: Attrs, cache?: CacheState): void;
+  /** Inputs that the conformance suite runs on every backend, and differentiates. */
+  readonly samples: readonly Sample<A, Attrs>[];
+}
+
+export interface Sample<A extends Arity, Attrs> {
+  readonly shapes: Each<A, Shape>;
+  readonly attributes: Attrs;
+  /** What the numbers of each input are like, where not "normal". */
+  readonly domains?: readonly Domain[];
+}
+
+/** normal: about unit scale, both signs; positive: 0.5 to 2; below: ids in 0..n-1; exactly: these numbers. */
+export type Domain = "normal" | "positive" | { readonly below: number } | { readonly exactly: readonly number[] };
+
+export interface Gradient<A extends Arity, Attrs> {
+  readonly b: Builder;
+  readonly x: Each<A, Value>;
+  readonly y: Value;
+  readonly dy: Value;
+  readonly attributes: Attrs;
+}
+
+export interface Decomposition<A extends Arity, Attrs> {
+  readonly b: Builder;
+  readonly x: Each<A, Value>;
+  readonly attributes: Attrs;
+}
+
+type Call<O> =
+  O extends Op<infer A, infer Attrs>
+    ? A extends "many"
+      ? (inputs: readonly Value[], attributes: Attrs) => Value
+      : (...args: [...Each<A, Value>, ...(keyof Attrs extends never ? [] : [attributes: Attrs])]) => Value
+    : never;
+
+/** One function for each op: `b.mul(x, y)`, `b.softmax(x, { axis })`, `b.concat([x, y], { axis })`. */
+export type Builder = { readonly [Name in keyof typeof ops]: Call<(typeof ops)[Name]> };
+
+/** An op whose types are forgotten, as the shared code that walks graphs sees it. */
+export type AnyOp = Op<Arity, Attributes>;
+
+export class ShapeError extends FrugalError {
+  constructor(message: string) {
+    super("FRUGAL_SHAPE", message);
+  }
+}
