@@ -94,6 +94,7 @@ function buildNative(root, say) {
   if (!existsSync(script)) return { name: "reference", reason: "native/build.mjs is missing, so there is no native core to build" };
   const compiler = findCompiler();
   if (!compiler) return { name: "reference", reason: "slow: no C++ compiler found; install clang or g++ and run npm run setup" };
+  mkdirSync(join(root, "native/build"), { recursive: true }); // first: a new folder changes the time of native/
   const inputs = JSON.stringify([newestChange(join(root, "native")), compiler, process.version, process.arch]);
   const record = join(root, "native/build/.setup.json");
   const known = readRecord(record);
@@ -110,7 +111,6 @@ function buildNative(root, say) {
     status === 0
       ? { name: "native", reason: `built with ${compiler}` }
       : { name: "reference", reason: `slow: the native core did not build with ${compiler}; run node native/build.mjs to see why` };
-  mkdirSync(dirname(record), { recursive: true });
   writeFileSync(record, JSON.stringify({ inputs, backend }));
   return backend;
 }
