@@ -1,15 +1,15 @@
 /** A value is one node of the graph: an op applied to values, or a source. Values are never changed. */
-import type { Dims } from "./dim.ts";
+import type { Dim, Dims } from "./dim.ts";
 
 export type ElementType = "f32" | "i32";
 
-/** Numbers, texts and lists of them: printable, comparable, and the same after JSON. */
-export type Attribute = number | string | boolean | readonly number[] | undefined;
+/** Numbers, texts, lists of numbers, and sizes: printable, comparable, and the same after JSON. */
+export type Attribute = Dim | string | boolean | Dims | undefined;
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /**
  * Sources are values without inputs whose `op` is one of these, with `attributes.name`:
- * `input` filled in at each run, `weight` filled in when the model is loaded, `constant` with its numbers in `data`.
+ * `input` filled in at each run, `weight` filled in when the model is loaded, `constant` with its numbers in `data` (named by its contents).
  */
 export const sourceOps: readonly string[] = ["input", "weight", "constant"];
 

@@ -1,5 +1,6 @@
 /** What every op must say about itself. One op is one file; `ops/index.ts` lists them. */
-import type { Dims } from "../graph/dim.ts";
+import { type Dims } from "../graph/dim.ts";
+import type { AttributeRule } from "../graph/rule.ts";
 import type { Attributes, ElementType, Value } from "../graph/value.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Shape } from "../tensor/shape.ts";
@@ -26,12 +27,17 @@ export interface Cost {
 
 export interface Op<A extends Arity, Attrs extends object> {
   readonly name: string;
+  readonly arity: A;
+  /** What each attribute may be; anything else is an error. */
+  readonly attributes: { readonly [Name in keyof Attrs]-?: AttributeRule };
   /** The result's shape; throws ShapeError where the inputs don't fit. */
   shape(inputs: Each<A, Dims>, attributes: Attrs): Dims;
   /** Element type of each input, where not all are "f32". */
   readonly inputTypes?: readonly ElementType[];
   /** Element type of the result, where not "f32". */
   readonly type?: ElementType;
+  /** Only moves numbers: takes any element type, the same for all inputs, and its result has it too. */
+  readonly anyType?: true;
   /**
    * Gradients of the inputs, built as graph values (undefined for an input that has none, such as ids);
    * "none" for a step function; "decomposition" to differentiate what `decompose` builds.
@@ -39,8 +45,9 @@ export interface Op<A extends Arity, Attrs extends object> {
   readonly gradient: "none" | "decomposition" | ((g: Gradient<A, Attrs>) => Each<A, Value | undefined>);
   /** A fused op also says what it is made of. The oracle runs it, and tests compare kernels with it. */
   readonly decompose?: (d: Decomposition<A, Attrs>) => Value;
+  /** Of one run: the sizes in `attributes` are numbers. */
   cost(inputs: Each<A, Shape>, attributes: Attrs): Cost;
-  /** Fills `output`. Plain and obvious; `cache` only for ops that keep keys and values between runs. */
+  /** Fills `output`. Plain and obvious; the sizes in `attributes` are numbers; `cache` only for ops that keep keys and values between runs. */
   reference(inputs: Each<A, Tensor>, output: Tensor, attributes: Attrs, cache?: CacheState): void;
   /** Inputs that the conformance suite runs on every backend, and differentiates. */
   readonly samples: readonly Sample<A, Attrs>[];
@@ -70,15 +77,27 @@ export interface Decomposition<A extends Arity, Attrs> {
   readonly attributes: Attrs;
 }
 
+type AttributeArgument<Attrs> = keyof Attrs extends never ? [] : {} extends Attrs ? [attributes?: Attrs] : [attributes: Attrs];
+
 type Call<O> =
   O extends Op<infer A, infer Attrs>
     ? A extends "many"
       ? (inputs: readonly Value[], attributes: Attrs) => Value
-      : (...args: [...Each<A, Value>, ...(keyof Attrs extends never ? [] : [attributes: Attrs])]) => Value
+      : (...args: [...Each<A, Value>, ...AttributeArgument<Attrs>]) => Value
     : never;
 
-/** One function for each op: `b.mul(x, y)`, `b.softmax(x, { axis })`, `b.concat([x, y], { axis })`. */
-export type Builder = { readonly [Name in keyof typeof ops]: Call<(typeof ops)[Name]> };
+/** What a graph hangs on. Asking twice for the same input or weight gives the same value. */
+export interface Sources {
+  /** Filled in at each run. */
+  input(name: string, of: { readonly shape: Dims; readonly type: ElementType }): Value;
+  /** Filled in when the model is loaded; f32 to the graph, however it is stored. */
+  weight(name: string, shape: Shape): Value;
+  /** Numbers known now; their element type is that of the array. */
+  constant(data: Float32Array | Int32Array, shape: Shape): Value;
+}
+
+/** One function for each op: `b.mul(x, y)`, `b.softmax(x, { axis })`, `b.concat([x, y], { axis })`; and the sources. */
+export type Builder = { readonly [Name in keyof typeof ops]: Call<(typeof ops)[Name]> } & Sources;
 
 /** An op whose types are forgotten, as the shared code that walks graphs sees it. */
 export type AnyOp = Op<Arity, Attributes>;
