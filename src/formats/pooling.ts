@@ -1,0 +1,58 @@
+/** How sentence-transformers turns hidden states into one embedding: `modules.json` and the configuration of its pooling module. */
+import { FrugalError, nearest } from "../tensor/error.ts";
+import { exists, joinPath, readWhole } from "./files.ts";
+import { isJsonObject, parseJson, parseJsonObject } from "./json.ts";
+
+export interface Pooling {
+  readonly mode: "cls" | "mean" | "max" | "last";
+  /** Divide by the Euclidean norm afterwards. */
+  readonly normalize: boolean;
+}
+
+const LIMIT = 1 << 20;
+
+const modes = new Map<string, Pooling["mode"]>([
+  ["pooling_mode_cls_token", "cls"],
+  ["pooling_mode_mean_tokens", "mean"],
+  ["pooling_mode_max_tokens", "max"],
+  ["pooling_mode_lasttoken", "last"],
+]);
+
+/** The pooling of a directory; undefined where it has no `modules.json`. Rejects with FRUGAL_UNSUPPORTED for modules and modes not known. */
+export async function readPooling(directory: string): Promise<Pooling | undefined> {
+  const path = joinPath(directory, "modules.json");
+  if (!(await exists(path))) return undefined;
+  const modules = parseJson(path, await readWhole(path, LIMIT));
+  if (!Array.isArray(modules)) throw bad(path, "is not a list of modules");
+  let mode: Pooling["mode"] | undefined;
+  let normalize = false;
+  for (const module of modules as unknown[]) {
+    if (!isJsonObject(module) || typeof module["type"] !== "string") throw bad(path, "has a module without a type");
+    const type = module["type"].split(".").at(-1)!;
+    if (type === "Pooling") mode = await readMode(directory, path, module["path"]);
+    else if (type === "Normalize") normalize = true;
+    else if (type !== "Transformer")
+      throw new FrugalError("FRUGAL_UNSUPPORTED", `${path}: module ${module["type"]} is not known (Transformer, Pooling and Normalize are); use a model without it`, {
+        module: module["type"],
+      });
+  }
+  return mode === undefined ? undefined : { mode, normalize };
+}
+
+const bad = (path: string, wrong: string): FrugalError => new FrugalError("FRUGAL_BAD_FILE", `${path}: ${wrong}; fetch it again`, {});
+
+async function readMode(directory: string, modulesPath: string, folder: unknown): Promise<Pooling["mode"]> {
+  if (typeof folder !== "string" || !/^[\w-]+$/.test(folder)) throw bad(modulesPath, `has the pooling module in ${JSON.stringify(folder)}, not a folder beside it`);
+  const path = joinPath(directory, folder, "config.json");
+  const config = parseJsonObject(path, await readWhole(path, LIMIT));
+  const chosen = Object.keys(config).filter((key) => key.startsWith("pooling_mode_") && config[key] === true);
+  const [key] = chosen;
+  const mode = key === undefined ? undefined : modes.get(key);
+  if (chosen.length === 1 && mode !== undefined) return mode;
+  const near = key === undefined ? undefined : nearest(key, modes.keys());
+  throw new FrugalError(
+    "FRUGAL_UNSUPPORTED",
+    `${path}: asks for ${chosen.join(" and ") || "no pooling"}; exactly one of ${[...modes.keys()].join(", ")} is supported${near === undefined ? "" : ` (nearest: ${near})`}`,
+    {},
+  );
+}
