@@ -35,8 +35,10 @@ export function attentionShape(op: string, q: Dims, k: Dims, v: Dims, attributes
   [q, k, v].forEach((x, i) => expectRank(op, "qkv"[i]!, x, 2));
   if (keyValueHeads < 1 || heads % keyValueHeads !== 0)
     throw new ShapeError(`${op}: heads must be a multiple of keyValueHeads, got ${heads} and ${keyValueHeads}`);
-  if (window === 0 || (softcap !== undefined && softcap <= 0)) throw new ShapeError(`${op}: window and softcap must be positive where given`);
-  if (slopes !== undefined && slopes.length !== heads) throw new ShapeError(`${op}: slopes needs one number for each of ${heads} heads, got ${slopes.length}`);
+  if (window === 0 || (softcap !== undefined && softcap <= 0))
+    throw new ShapeError(`${op}: window and softcap must be positive where given`);
+  if (slopes !== undefined && slopes.length !== heads)
+    throw new ShapeError(`${op}: slopes needs one number for each of ${heads} heads, got ${slopes.length}`);
   expectDim(op, "the channels of q", q[1]!, heads * headSize);
   expectDim(op, "the channels of k", k[1]!, keyValueHeads * headSize);
   expectDim(op, "the rows of k", k[0]!, q[0]!);
@@ -53,7 +55,16 @@ export interface Context {
 }
 
 /** Fills row `t` of `output` for a query at position `p` that may see positions from `from` up to but not including `to`. */
-export function attendRow(q: Tensor, output: Tensor, t: number, context: Context, p: number, from: number, to: number, attributes: AttentionAttributes): void {
+export function attendRow(
+  q: Tensor,
+  output: Tensor,
+  t: number,
+  context: Context,
+  p: number,
+  from: number,
+  to: number,
+  attributes: AttentionAttributes,
+): void {
   const { heads, keyValueHeads, headSize, scale, window = Infinity, softcap, slopes } = attributes;
   const { keys, values, valueSize, row } = context;
   const first = Math.max(from, p - window + 1);
@@ -84,5 +95,5 @@ export function attendRow(q: Tensor, output: Tensor, t: number, context: Context
 }
 
 /** Additions and multiplications for that many pairs of a query row and a key row. */
-export const attentionFlops = (pairs: number, { heads, headSize }: AttentionAttributes, valueSize: number): number => 2 * pairs * heads * (headSize + valueSize + 5);
-
+export const attentionFlops = (pairs: number, { heads, headSize }: AttentionAttributes, valueSize: number): number =>
+  2 * pairs * heads * (headSize + valueSize + 5);

@@ -29,7 +29,8 @@ export const attentionBias: Op<1, AttentionBiasAttributes> = {
     y.data.fill(-Infinity);
     for (let s = 0; s + 1 < rowOffsets.data.length; s++)
       for (let i = rowOffsets.data[s]!; i < rowOffsets.data[s + 1]!; i++)
-        for (let j = rowOffsets.data[s]!; j < (causal ? i + 1 : rowOffsets.data[s + 1]!); j++) if (i - j < window) y.data[i * rows + j] = slope * (j - i);
+        for (let j = rowOffsets.data[s]!; j < (causal ? i + 1 : rowOffsets.data[s + 1]!); j++)
+          if (i - j < window) y.data[i * rows + j] = slope * (j - i);
   },
   samples: [
     { shapes: [[4]], attributes: { rows: 9, causal: true }, domains },

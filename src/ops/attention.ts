@@ -44,8 +44,16 @@ export const attention: Op<4, RowAttentionAttributes> = {
     { shapes: [[5, 8], [5, 8], [5, 8], [2]], attributes: small, domains: ["normal", "normal", "normal", { exactly: [0, 5] }] },
     { shapes: [[9, 8], [9, 8], [9, 8], [4]], attributes: { ...small, causal: false }, domains: ["normal", "normal", "normal", ragged] },
     { shapes: [[9, 12], [9, 6], [9, 10], [4]], attributes: grouped, domains: ["normal", "normal", "normal", ragged] },
-    { shapes: [[9, 12], [9, 3], [9, 5], [4]], attributes: { ...grouped, keyValueHeads: 1, window: 2 }, domains: ["normal", "normal", "normal", ragged] },
-    { shapes: [[9, 12], [9, 6], [9, 6], [4]], attributes: { ...grouped, window: 3, causal: false }, domains: ["normal", "normal", "normal", ragged] },
+    {
+      shapes: [[9, 12], [9, 3], [9, 5], [4]],
+      attributes: { ...grouped, keyValueHeads: 1, window: 2 },
+      domains: ["normal", "normal", "normal", ragged],
+    },
+    {
+      shapes: [[9, 12], [9, 6], [9, 6], [4]],
+      attributes: { ...grouped, window: 3, causal: false },
+      domains: ["normal", "normal", "normal", ragged],
+    },
     { shapes: [[9, 12], [9, 6], [9, 6], [4]], attributes: { ...grouped, softcap: 1.5 }, domains: ["normal", "normal", "normal", ragged] },
     {
       shapes: [[9, 12], [9, 6], [9, 6], [4]],

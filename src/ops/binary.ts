@@ -10,7 +10,9 @@ export interface BinaryFormula {
   readonly name: string;
   readonly formula: (a: number, b: number) => number;
   /** Gradients of a and of the spread b, both in a's shape. */
-  readonly gradient: "none" | ((g: { readonly b: Builder; readonly x: readonly [Value, Value]; readonly y: Value; readonly dy: Value }) => readonly [Value, Value]);
+  readonly gradient:
+    | "none"
+    | ((g: { readonly b: Builder; readonly x: readonly [Value, Value]; readonly y: Value; readonly dy: Value }) => readonly [Value, Value]);
   /** Of both inputs. */
   readonly domain?: Domain;
 }
@@ -38,13 +40,55 @@ export function binary({ name, formula, gradient, domain = "normal" }: BinaryFor
       for (let i = 0; i < y.data.length; i++) y.data[i] = formula(a.data[i]!, b.data[at(i)]!);
     },
     samples: [
-      { shapes: [[2, 3], [2, 3]], attributes: {}, domains },
+      {
+        shapes: [
+          [2, 3],
+          [2, 3],
+        ],
+        attributes: {},
+        domains,
+      },
       { shapes: [[3, 17], [17]], attributes: {}, domains },
-      { shapes: [[5, 9], [5, 1]], attributes: {}, domains },
-      { shapes: [[2, 3, 5], [2, 1, 5]], attributes: {}, domains },
-      { shapes: [[2, 3, 5], [1, 3, 1]], attributes: {}, domains },
-      { shapes: [[3, 7], [1, 1]], attributes: {}, domains },
-      { shapes: [[1, 1], [1, 1]], attributes: {}, domains },
+      {
+        shapes: [
+          [5, 9],
+          [5, 1],
+        ],
+        attributes: {},
+        domains,
+      },
+      {
+        shapes: [
+          [2, 3, 5],
+          [2, 1, 5],
+        ],
+        attributes: {},
+        domains,
+      },
+      {
+        shapes: [
+          [2, 3, 5],
+          [1, 3, 1],
+        ],
+        attributes: {},
+        domains,
+      },
+      {
+        shapes: [
+          [3, 7],
+          [1, 1],
+        ],
+        attributes: {},
+        domains,
+      },
+      {
+        shapes: [
+          [1, 1],
+          [1, 1],
+        ],
+        attributes: {},
+        domains,
+      },
     ],
   };
 }

@@ -53,7 +53,10 @@ export function createBuilder(): Builder {
       const arity = rule.arity === "many" ? 1 : rule.arity;
       const inputs = (rule.arity === "many" ? args[0] : args.slice(0, arity)) as readonly Value[];
       if (args.length < arity || args.length > arity + 1)
-        throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${name}: takes ${rule.arity} inputs and its attributes, got ${args.length} arguments`);
+        throw new FrugalError(
+          "FRUGAL_BAD_ARGUMENT",
+          `${name}: takes ${rule.arity} inputs and its attributes, got ${args.length} arguments`,
+        );
       return apply(rule, inputs, (args[arity] ?? {}) as Attributes);
     },
   ]);
@@ -62,7 +65,14 @@ export function createBuilder(): Builder {
 
 function constant(data: Float32Array | Int32Array, shape: Shape): Value {
   if (data.length !== size(shape)) throw new ShapeError(`constant: [${shape.join(", ")}] needs ${size(shape)} numbers, got ${data.length}`);
-  return { op: "constant", inputs: [], attributes: { name: contentName(data) }, shape, type: data instanceof Int32Array ? "i32" : "f32", data };
+  return {
+    op: "constant",
+    inputs: [],
+    attributes: { name: contentName(data) },
+    shape,
+    type: data instanceof Int32Array ? "i32" : "f32",
+    data,
+  };
 }
 
 /** A name that depends on the numbers alone (FNV-1a over their bytes), so that printed graphs are the same from run to run. */

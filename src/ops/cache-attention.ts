@@ -72,7 +72,11 @@ export const cacheAttention: Op<7, CacheAttentionAttributes> = {
     { shapes: [[40, 12], [40, 6], [40, 10], [40], [4], [3], [3, 2]], attributes, domains },
     { shapes: [[40, 12], [40, 6], [40, 6], [40], [4], [3], [3, 2]], attributes: { ...attributes, window: 5, layer: 2 }, domains },
     { shapes: [[40, 12], [40, 6], [40, 6], [40], [4], [3], [3, 2]], attributes: { ...attributes, softcap: 1.5, scale: 1 }, domains },
-    { shapes: [[40, 12], [40, 6], [40, 6], [40], [4], [3], [3, 2]], attributes: { ...attributes, slopes: [0.5, 0.25, 0.125, 0.0625] }, domains },
+    {
+      shapes: [[40, 12], [40, 6], [40, 6], [40], [4], [3], [3, 2]],
+      attributes: { ...attributes, slopes: [0.5, 0.25, 0.125, 0.0625] },
+      domains,
+    },
     { shapes: [[40, 12], [40, 3], [40, 3], [40], [4], [3], [3, 2]], attributes: { ...attributes, keyValueHeads: 1, layer: 1 }, domains },
   ],
 };
@@ -81,10 +85,14 @@ function cacheRow(pageTable: Tensor, sequence: number, position: number, pages: 
   const inTable = position >= 0 && position < pageTable.shape[1]! * pageSize;
   const page = inTable ? pageTable.data[sequence * pageTable.shape[1]! + Math.floor(position / pageSize)]! : -1;
   if (page >= 0 && page < pages) return page * pageSize + (position % pageSize);
-  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `cacheAttention: position ${position} of sequence ${sequence} has page ${page}, the cache has ${pages}`, {
-    position,
-    sequence,
-    page,
-    pages,
-  });
+  throw new FrugalError(
+    "FRUGAL_BAD_ARGUMENT",
+    `cacheAttention: position ${position} of sequence ${sequence} has page ${page}, the cache has ${pages}`,
+    {
+      position,
+      sequence,
+      page,
+      pages,
+    },
+  );
 }

@@ -31,8 +31,26 @@ export const combine: Op<2, {}> = {
       }
   },
   samples: [
-    { shapes: [[6, 5], [3, 2]], attributes: {} },
-    { shapes: [[3, 33], [3, 1]], attributes: {} },
-    { shapes: [[9, 1], [3, 3]], attributes: {} },
+    {
+      shapes: [
+        [6, 5],
+        [3, 2],
+      ],
+      attributes: {},
+    },
+    {
+      shapes: [
+        [3, 33],
+        [3, 1],
+      ],
+      attributes: {},
+    },
+    {
+      shapes: [
+        [9, 1],
+        [3, 3],
+      ],
+      attributes: {},
+    },
   ],
 };

@@ -13,7 +13,10 @@ export const concat: Op<"many", { readonly axis: number }> = {
     const first = inputs[0]!;
     expectAxis("concat", axis, first);
     inputs.forEach((x, i) => expectDims("concat", `input ${i}`, x, axis in x ? first.with(axis, x[axis]!) : first));
-    return first.with(axis, inputs.reduce<Dim>((sum, x) => plus(sum, x[axis]!), 0));
+    return first.with(
+      axis,
+      inputs.reduce<Dim>((sum, x) => plus(sum, x[axis]!), 0),
+    );
   },
   gradient({ b, x, dy, attributes: { axis } }) {
     let start: Dim = 0;
@@ -36,9 +39,28 @@ export const concat: Op<"many", { readonly axis: number }> = {
     }
   },
   samples: [
-    { shapes: [[2, 3], [2, 4]], attributes: { axis: 1 } },
-    { shapes: [[2, 3], [1, 3], [4, 3]], attributes: { axis: 0 } },
-    { shapes: [[2, 3, 5], [2, 2, 5]], attributes: { axis: 1 } },
+    {
+      shapes: [
+        [2, 3],
+        [2, 4],
+      ],
+      attributes: { axis: 1 },
+    },
+    {
+      shapes: [
+        [2, 3],
+        [1, 3],
+        [4, 3],
+      ],
+      attributes: { axis: 0 },
+    },
+    {
+      shapes: [
+        [2, 3, 5],
+        [2, 2, 5],
+      ],
+      attributes: { axis: 1 },
+    },
     { shapes: [[3, 3]], attributes: { axis: 0 } },
   ],
 };

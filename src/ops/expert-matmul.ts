@@ -41,10 +41,42 @@ export const expertMatmul: Op<3, {}> = {
     }
   },
   samples: [
-    { shapes: [[3, 4], [5, 2, 4], [3, 2]], attributes: {}, domains: ["normal", "normal", { below: 5 }] },
-    { shapes: [[6, 4], [5, 3, 4], [3, 2]], attributes: {}, domains: ["normal", "normal", { below: 5 }] },
-    { shapes: [[3, 33], [4, 9, 33], [3, 1]], attributes: {}, domains: ["normal", "normal", { below: 4 }] },
-    { shapes: [[1, 1], [1, 1, 1], [1, 1]], attributes: {}, domains: ["normal", "normal", { below: 1 }] },
+    {
+      shapes: [
+        [3, 4],
+        [5, 2, 4],
+        [3, 2],
+      ],
+      attributes: {},
+      domains: ["normal", "normal", { below: 5 }],
+    },
+    {
+      shapes: [
+        [6, 4],
+        [5, 3, 4],
+        [3, 2],
+      ],
+      attributes: {},
+      domains: ["normal", "normal", { below: 5 }],
+    },
+    {
+      shapes: [
+        [3, 33],
+        [4, 9, 33],
+        [3, 1],
+      ],
+      attributes: {},
+      domains: ["normal", "normal", { below: 4 }],
+    },
+    {
+      shapes: [
+        [1, 1],
+        [1, 1, 1],
+        [1, 1],
+      ],
+      attributes: {},
+      domains: ["normal", "normal", { below: 1 }],
+    },
   ],
 };
 

@@ -20,5 +20,11 @@ export const glu: Op<2, { readonly kind: ActivationKind }> = {
     const { formula } = activations[kind];
     for (let i = 0; i < y.data.length; i++) y.data[i] = formula(gate.data[i]!) * up.data[i]!;
   },
-  samples: activationKinds.map((kind, i) => ({ shapes: [[3, 9 + i], [3, 9 + i]], attributes: { kind } })),
+  samples: activationKinds.map((kind, i) => ({
+    shapes: [
+      [3, 9 + i],
+      [3, 9 + i],
+    ],
+    attributes: { kind },
+  })),
 };

@@ -25,9 +25,33 @@ export const matmul: Op<2, {}> = {
       }
   },
   samples: [
-    { shapes: [[2, 3], [4, 3]], attributes: {} },
-    { shapes: [[1, 33], [17, 33]], attributes: {} },
-    { shapes: [[5, 65], [9, 65]], attributes: {} },
-    { shapes: [[13, 1], [1, 1]], attributes: {} },
+    {
+      shapes: [
+        [2, 3],
+        [4, 3],
+      ],
+      attributes: {},
+    },
+    {
+      shapes: [
+        [1, 33],
+        [17, 33],
+      ],
+      attributes: {},
+    },
+    {
+      shapes: [
+        [5, 65],
+        [9, 65],
+      ],
+      attributes: {},
+    },
+    {
+      shapes: [
+        [13, 1],
+        [1, 1],
+      ],
+      attributes: {},
+    },
   ],
 };

@@ -1,5 +1,5 @@
 /** What every op must say about itself. One op is one file; `ops/index.ts` lists them. */
-import { type Dims } from "../graph/dim.ts";
+import type { Dims } from "../graph/dim.ts";
 import type { AttributeRule } from "../graph/rule.ts";
 import type { Attributes, ElementType, Value } from "../graph/value.ts";
 import { FrugalError } from "../tensor/error.ts";
@@ -38,6 +38,8 @@ export interface Op<A extends Arity, Attrs extends object> {
   readonly type?: ElementType;
   /** Only moves numbers: takes any element type, the same for all inputs, and its result has it too. */
   readonly anyType?: true;
+  /** The result holds the numbers of the first input as they are: both may be one buffer. */
+  readonly sharesInput?: true;
   /**
    * Gradients of the inputs, built as graph values (undefined for an input that has none, such as ids);
    * "none" for a step function; "decomposition" to differentiate what `decompose` builds.

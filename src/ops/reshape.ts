@@ -8,6 +8,7 @@ export const reshape: Op<1, { readonly shape: Dims }> = {
   arity: 1,
   attributes: { shape: "dims" },
   anyType: true,
+  sharesInput: true,
   shape([x], { shape }) {
     if (!same(elements(x), elements(shape)))
       throw new ShapeError(`reshape: ${printDims(x)} and ${printDims(shape)} do not hold equally many elements`);
@@ -25,4 +26,5 @@ export const reshape: Op<1, { readonly shape: Dims }> = {
   ],
 };
 
-const same = (a: Polynomial, b: Polynomial): boolean => [...new Set([...a.keys(), ...b.keys()])].every((m) => (a.get(m) ?? 0) === (b.get(m) ?? 0));
+const same = (a: Polynomial, b: Polynomial): boolean =>
+  [...new Set([...a.keys(), ...b.keys()])].every((m) => (a.get(m) ?? 0) === (b.get(m) ?? 0));

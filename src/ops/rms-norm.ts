@@ -41,7 +41,8 @@ export const rmsNorm: Op<2, { readonly epsilon: number; readonly groups?: number
       let squares = 0;
       for (let c = 0; c < part; c++) squares += x.data[start + c]! ** 2;
       const factor = 1 / Math.sqrt(squares / part + epsilon);
-      for (let c = 0; c < part; c++) y.data[start + c] = x.data[start + c]! * factor * weight.data[((start % channels) + c) % weight.data.length]!;
+      for (let c = 0; c < part; c++)
+        y.data[start + c] = x.data[start + c]! * factor * weight.data[((start % channels) + c) % weight.data.length]!;
     }
   },
   samples: [

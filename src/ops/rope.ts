@@ -31,7 +31,11 @@ export const rope: Op<3, RopeAttributes> = {
     return x;
   },
   // The reverse of a rotation is the rotation by the opposite angle.
-  gradient: ({ b, x: [, positions, frequencies], dy, attributes }) => [b.rope(dy, positions, b.scale(frequencies, { by: -1 }), attributes), undefined, undefined],
+  gradient: ({ b, x: [, positions, frequencies], dy, attributes }) => [
+    b.rope(dy, positions, b.scale(frequencies, { by: -1 }), attributes),
+    undefined,
+    undefined,
+  ],
   decompose: ({ b, x: [x, positions, frequencies], attributes }) => decomposed(b, x, positions, frequencies, attributes),
   cost: ([x, positions, frequencies]) => costOf(3 * size(x) + 24 * positions[0]! * frequencies[0]!, x, positions, frequencies, x),
   reference([x, positions, frequencies], y, { headSize, style, magnitude = 1 }) {
@@ -53,10 +57,26 @@ export const rope: Op<3, RopeAttributes> = {
   },
   samples: [
     { shapes: [[3, 8], [3], [4]], attributes: { headSize: 8, style: "half" }, domains: ["normal", { exactly: [0, 1, 7] }, "positive"] },
-    { shapes: [[3, 8], [3], [4]], attributes: { headSize: 8, style: "interleaved" }, domains: ["normal", { exactly: [0, 1, 7] }, "positive"] },
-    { shapes: [[5, 30], [5], [3]], attributes: { headSize: 10, style: "half", magnitude: 1.25 }, domains: ["normal", { exactly: [0, 1, 2, 0, 1] }, "positive"] },
-    { shapes: [[5, 30], [5], [3]], attributes: { headSize: 10, style: "interleaved", magnitude: 0.5 }, domains: ["normal", { below: 100 }, "positive"] },
-    { shapes: [[1, 64], [1], [16]], attributes: { headSize: 32, style: "half", magnitude: 1 }, domains: ["normal", { exactly: [31] }, "positive"] },
+    {
+      shapes: [[3, 8], [3], [4]],
+      attributes: { headSize: 8, style: "interleaved" },
+      domains: ["normal", { exactly: [0, 1, 7] }, "positive"],
+    },
+    {
+      shapes: [[5, 30], [5], [3]],
+      attributes: { headSize: 10, style: "half", magnitude: 1.25 },
+      domains: ["normal", { exactly: [0, 1, 2, 0, 1] }, "positive"],
+    },
+    {
+      shapes: [[5, 30], [5], [3]],
+      attributes: { headSize: 10, style: "interleaved", magnitude: 0.5 },
+      domains: ["normal", { below: 100 }, "positive"],
+    },
+    {
+      shapes: [[1, 64], [1], [16]],
+      attributes: { headSize: 32, style: "half", magnitude: 1 },
+      domains: ["normal", { exactly: [31] }, "positive"],
+    },
   ],
 };
 

@@ -40,9 +40,37 @@ export const routeWeights: Op<2, { readonly normalize: boolean }> = {
     }
   },
   samples: [
-    { shapes: [[3, 5], [3, 2]], attributes: { normalize: false }, domains: ["normal", { exactly: [4, 0, 1, 2, 3, 0] }] },
-    { shapes: [[3, 5], [3, 2]], attributes: { normalize: true }, domains: ["normal", { exactly: [4, 0, 1, 2, 3, 0] }] },
-    { shapes: [[2, 9], [2, 3]], attributes: { normalize: true }, domains: ["normal", { exactly: [8, 0, 1, 2, 3, 0] }] },
-    { shapes: [[1, 1], [1, 1]], attributes: { normalize: false }, domains: ["normal", { exactly: [0] }] },
+    {
+      shapes: [
+        [3, 5],
+        [3, 2],
+      ],
+      attributes: { normalize: false },
+      domains: ["normal", { exactly: [4, 0, 1, 2, 3, 0] }],
+    },
+    {
+      shapes: [
+        [3, 5],
+        [3, 2],
+      ],
+      attributes: { normalize: true },
+      domains: ["normal", { exactly: [4, 0, 1, 2, 3, 0] }],
+    },
+    {
+      shapes: [
+        [2, 9],
+        [2, 3],
+      ],
+      attributes: { normalize: true },
+      domains: ["normal", { exactly: [8, 0, 1, 2, 3, 0] }],
+    },
+    {
+      shapes: [
+        [1, 1],
+        [1, 1],
+      ],
+      attributes: { normalize: false },
+      domains: ["normal", { exactly: [0] }],
+    },
   ],
 };

@@ -23,8 +23,32 @@ export const select: Op<3, {}> = {
     for (let i = 0; i < y.data.length; i++) y.data[i] = condition.data[i] !== 0 ? a.data[i]! : b.data[i]!;
   },
   samples: [
-    { shapes: [[2, 3], [2, 3], [2, 3]], attributes: {}, domains: [{ exactly: [1, 0, 0, 1, -2, 0] }] },
-    { shapes: [[1, 1], [1, 1], [1, 1]], attributes: {}, domains: [{ exactly: [0] }] },
-    { shapes: [[3, 11], [3, 11], [3, 11]], attributes: {}, domains: [{ exactly: Array.from({ length: 33 }, (_, i) => i % 3) }] },
+    {
+      shapes: [
+        [2, 3],
+        [2, 3],
+        [2, 3],
+      ],
+      attributes: {},
+      domains: [{ exactly: [1, 0, 0, 1, -2, 0] }],
+    },
+    {
+      shapes: [
+        [1, 1],
+        [1, 1],
+        [1, 1],
+      ],
+      attributes: {},
+      domains: [{ exactly: [0] }],
+    },
+    {
+      shapes: [
+        [3, 11],
+        [3, 11],
+        [3, 11],
+      ],
+      attributes: {},
+      domains: [{ exactly: Array.from({ length: 33 }, (_, i) => i % 3) }],
+    },
   ],
 };

@@ -4,7 +4,8 @@ import { ShapeError } from "./op.ts";
 
 /** `what` is for people: "x", "weight". */
 export function expectRank(op: string, what: string, dims: Dims, rank: number): void {
-  if (dims.length !== rank) throw new ShapeError(`${op}: ${what} must have ${rank} dimension${rank === 1 ? "" : "s"}, got ${printDims(dims)}`);
+  if (dims.length !== rank)
+    throw new ShapeError(`${op}: ${what} must have ${rank} dimension${rank === 1 ? "" : "s"}, got ${printDims(dims)}`);
 }
 
 export function expectDims(op: string, what: string, dims: Dims, wanted: Dims): void {
@@ -35,7 +36,8 @@ export function divided(op: string, what: string, dim: Dim, by: number): number 
 export const minus = (a: Dim, b: Dim): Dim => plus(a, times(b, -1));
 
 /** Whether the size is 0 or more whatever the symbols are. */
-export const neverNegative = (dim: Dim): boolean => (typeof dim === "number" ? dim : dim.constant) >= 0 && symbolNames.every((s) => coefficientOf(dim, s) >= 0);
+export const neverNegative = (dim: Dim): boolean =>
+  (typeof dim === "number" ? dim : dim.constant) >= 0 && symbolNames.every((s) => coefficientOf(dim, s) >= 0);
 
 /** A size in an attribute, when a program runs: a number by then. */
 export function known(dim: Dim): number {

@@ -16,7 +16,9 @@ export const slice: Op<1, { readonly axis: number; readonly start: Dim; readonly
   shape([x], { axis, start, length }) {
     expectAxis("slice", axis, x);
     if (!neverNegative(minus(x[axis]!, plus(start, length))))
-      throw new ShapeError(`slice: ${printDim(length)} from ${printDim(start)} does not lie within the ${printDim(x[axis]!)} of axis ${axis}`);
+      throw new ShapeError(
+        `slice: ${printDim(length)} from ${printDim(start)} does not lie within the ${printDim(x[axis]!)} of axis ${axis}`,
+      );
     return x.with(axis, length);
   },
   gradient({ b, x: [x], dy, attributes: { axis, start, length } }) {

@@ -25,7 +25,11 @@ export function sumTo(b: Builder, value: Value, small: Dims): Value {
 }
 
 /** A number as a value that spreads over a value of that rank. */
-export const number = (b: Builder, value: number, rank: number): Value => b.constant(Float32Array.of(value), Array.from({ length: rank }, () => 1));
+export const number = (b: Builder, value: number, rank: number): Value =>
+  b.constant(
+    Float32Array.of(value),
+    Array.from({ length: rank }, () => 1),
+  );
 
 /** A value of that shape, filled with one number. */
 export const filled = (b: Builder, value: number, shape: Dims): Value => b.broadcast(number(b, value, shape.length), { shape });

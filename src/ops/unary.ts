@@ -24,6 +24,11 @@ export function unary({ name, formula, gradient, flops, domain = "normal" }: Una
     reference([x], y) {
       for (let i = 0; i < y.data.length; i++) y.data[i] = formula(x.data[i]!);
     },
-    samples: [[2, 3], [1, 1], [5, 33], [2, 3, 7]].map((shape) => ({ shapes: [shape], attributes: {}, domains: [domain] })),
+    samples: [
+      [2, 3],
+      [1, 1],
+      [5, 33],
+      [2, 3, 7],
+    ].map((shape) => ({ shapes: [shape], attributes: {}, domains: [domain] })),
   };
 }
