@@ -33,7 +33,10 @@ const restrict = (patterns) => ({ "no-restricted-imports": ["error", { patterns 
 // Folders inside a layer may carry a layer's name (tensor/formats), so each depth has its own pattern of "../".
 const depths = [1, 2, 3, 4];
 function layerOverrides(folder, row) {
-  const higher = layers.slice(row).flat().filter((name) => name !== folder);
+  const higher = layers
+    .slice(row)
+    .flat()
+    .filter((name) => name !== folder);
   return depths.flatMap((depth) => {
     const up = "(?:\\./)?" + "\\.\\./".repeat(depth);
     const inner = `src/${folder}/${"*/".repeat(depth - 1)}`;
@@ -44,7 +47,9 @@ function layerOverrides(folder, row) {
       ...(folder === "backends" && depth > 1
         ? [{ files: [`src/backends/native/${"*/".repeat(depth - 2)}*.ts`], rules: restrict([...always, outsideImports(up)]) }]
         : []),
-      ...(folder === "formats" && depth === 1 ? [{ files: ["src/formats/files.ts"], rules: restrict([...always, outsideImports(up)]) }] : []),
+      ...(folder === "formats" && depth === 1
+        ? [{ files: ["src/formats/files.ts"], rules: restrict([...always, outsideImports(up)]) }]
+        : []),
       { files: [`${inner}${tests}`], rules: restrict(always) },
     ];
   });
