@@ -65,6 +65,10 @@ export default {
     "unicorn/prefer-node-protocol": "error",
     "typescript/no-explicit-any": "error",
     "typescript/ban-ts-comment": "error",
+    // Leaving a field out is said by naming it: ({ causal: _, ...options }).
+    "no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_", ignoreRestSiblings: true }],
+    "no-control-regex": "off", // parsers of bytes name control characters on purpose
+    "unicorn/no-new-array": "off", // new Array(n).fill(0) is clear
   },
   overrides: [
     { files: ["src/**", "testing/**", "bench/**"], rules: { "import/no-default-export": "error" } },
