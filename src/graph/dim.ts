@@ -1,4 +1,4 @@
-/** Sizes that may depend on the four run-time symbols. A size is affine in them; a buffer's element count is a polynomial (see size.ts). */
+/** Sizes that may depend on the four run-time symbols. A size is affine in them; a buffer's element count is a polynomial (see polynomial.ts). */
 
 /** T rows (tokens), S sequences, C pages a sequence may have, R rows whose results are read. */
 export type SymbolName = "T" | "S" | "C" | "R";
@@ -44,7 +44,9 @@ export const evaluate = (dim: Dim, symbols: Symbols): number =>
 /** "2T+1" */
 export function printDim(dim: Dim): string {
   if (typeof dim === "number") return String(dim);
-  const terms = symbolNames.filter((s) => coefficientOf(dim, s) !== 0).map((s) => `${coefficientOf(dim, s) === 1 ? "" : coefficientOf(dim, s)}${s}`);
+  const terms = symbolNames
+    .filter((s) => coefficientOf(dim, s) !== 0)
+    .map((s) => `${coefficientOf(dim, s) === 1 ? "" : coefficientOf(dim, s)}${s}`);
   if (dim.constant !== 0) terms.push(String(dim.constant));
   return terms.join("+");
 }

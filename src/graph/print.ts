@@ -10,15 +10,18 @@ function printAttribute(attribute: Attribute): string {
   return typeof attribute === "object" ? printDim(attribute as Dim) : String(attribute);
 }
 
+/** `%2 f32[T, 4] = scale(%1, by=2)` */
+export function printValue(value: Value, name: (value: Value) => string): string {
+  const attributes = Object.entries(value.attributes)
+    .filter(([, v]) => v !== undefined)
+    .map(([k, v]) => `${k}=${printAttribute(v)}`);
+  return `${name(value)} ${value.type}${printDims(value.shape)} = ${value.op}(${[...value.inputs.map(name), ...attributes].join(", ")})`;
+}
+
 export function printGraph(graph: Graph): string {
   const order = inOrder(graph.outputs.values());
-  const name = new Map<Value, string>(order.map((value, i) => [value, `%${i}`]));
-  const lines = order.map((value) => {
-    const attributes = Object.entries(value.attributes)
-      .filter(([, v]) => v !== undefined)
-      .map(([k, v]) => `${k}=${printAttribute(v)}`);
-    const inputs = value.inputs.map((input) => name.get(input)!);
-    return `${name.get(value)!} ${value.type}${printDims(value.shape)} = ${value.op}(${[...inputs, ...attributes].join(", ")})`;
-  });
-  return [...lines, ...[...graph.outputs].map(([output, value]) => `${output} <- ${name.get(value)!}`)].join("\n");
+  const names = new Map<Value, string>(order.map((value, i) => [value, `%${i}`]));
+  const name = (value: Value): string => names.get(value)!;
+  const lines = order.map((value) => printValue(value, name));
+  return [...lines, ...[...graph.outputs].map(([output, value]) => `${output} <- ${name(value)}`)].join("\n");
 }

@@ -30,10 +30,16 @@ export function infer(rule: OpRule, inputs: readonly Value[], attributes: Attrib
   inputs.forEach((input, i) => {
     const wanted = rule.anyType ? inputs[0]!.type : (rule.inputTypes?.[i] ?? "f32");
     if (input.type !== wanted)
-      throw new FrugalError("FRUGAL_SHAPE", `${rule.name}: input ${i} must be ${wanted}, got ${input.type}${printDims(input.shape)} from ${input.op}`);
+      throw new FrugalError(
+        "FRUGAL_SHAPE",
+        `${rule.name}: input ${i} must be ${wanted}, got ${input.type}${printDims(input.shape)} from ${input.op}`,
+      );
   });
   checkAttributes(rule, attributes);
-  const shape = rule.shape(inputs.map((input) => input.shape), attributes);
+  const shape = rule.shape(
+    inputs.map((input) => input.shape),
+    attributes,
+  );
   return { shape, type: rule.anyType ? inputs[0]!.type : (rule.type ?? "f32") };
 }
 

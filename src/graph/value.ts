@@ -31,10 +31,10 @@ export interface Graph {
   readonly outputs: ReadonlyMap<string, Value>;
 }
 
-/** Every value that the outputs need, inputs before users, each once. */
-export function inOrder(outputs: Iterable<Value>): Value[] {
+/** Every value that the outputs need, inputs before users, each once; without the `known` ones and what only they need. */
+export function inOrder(outputs: Iterable<Value>, known: Iterable<Value> = []): Value[] {
   const order: Value[] = [];
-  const seen = new Set<Value>();
+  const seen = new Set<Value>(known);
   // An explicit stack: graphs of training are deeper than the call stack allows.
   for (const output of outputs) {
     const stack: { value: Value; next: number }[] = [{ value: output, next: 0 }];

@@ -8,7 +8,7 @@ import { type AttentionAttributes, attendRow, attentionFlops, attentionRules, at
 import { pageSize } from "./cache.ts";
 import { costOf } from "./cost.ts";
 import { type Op, ShapeError, type Tensor } from "./op.ts";
-import { expectDim, expectDims, expectRank, minus } from "./shapes.ts";
+import { divided, expectDim, expectDims, expectRank, minus } from "./shapes.ts";
 
 export interface CacheAttentionAttributes extends AttentionAttributes {
   /** Which part of the cache: each use has its own. */
@@ -41,7 +41,13 @@ export const cacheAttention: Op<7, CacheAttentionAttributes> = {
     expectDim("cacheAttention", "the rows of pageTable", pageTable[0]!, contextLengths[0]!);
     return attentionShape("cacheAttention", q, k, v, given);
   },
-  gradient: "none",
+  gradient: "unsupported",
+  keeps: ([, , v], { layer, keyValueHeads, headSize }) => ({
+    index: layer,
+    heads: keyValueHeads,
+    keySize: headSize,
+    valueSize: divided("cacheAttention", "the channels of v", v[1]!, keyValueHeads),
+  }),
   cost([q, k, v, , , , pageTable], given) {
     const seen = Math.min(pageTable[1]! * pageSize, given.window ?? Infinity);
     const valueSize = v[1]! / given.keyValueHeads;

@@ -10,6 +10,11 @@ export interface CacheLayer {
   readonly valueSize: number;
 }
 
+/** Which layer of the cache an op uses, and what it keeps there. */
+export interface CacheUse extends CacheLayer {
+  readonly index: number;
+}
+
 /** Rows of keys and values of every layer; row of token t of a sequence: `pages[t / pageSize] * pageSize + t % pageSize`. */
 export interface CacheState {
   readonly pages: number;

@@ -4,7 +4,7 @@ import type { AttributeRule } from "../graph/rule.ts";
 import type { Attributes, ElementType, Value } from "../graph/value.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Shape } from "../tensor/shape.ts";
-import type { CacheState } from "./cache.ts";
+import type { CacheState, CacheUse } from "./cache.ts";
 import type * as ops from "./index.ts";
 
 /** A dense tensor of the reference: F64 where gradients are checked, I32 for ids. */
@@ -42,11 +42,14 @@ export interface Op<A extends Arity, Attrs extends object> {
   readonly sharesInput?: true;
   /**
    * Gradients of the inputs, built as graph values (undefined for an input that has none, such as ids);
-   * "none" for a step function; "decomposition" to differentiate what `decompose` builds.
+   * "none" for a step function; "decomposition" to differentiate what `decompose` builds;
+   * "unsupported" where there is one but nobody wrote it: differentiating is an error then.
    */
-  readonly gradient: "none" | "decomposition" | ((g: Gradient<A, Attrs>) => Each<A, Value | undefined>);
+  readonly gradient: "none" | "unsupported" | "decomposition" | ((g: Gradient<A, Attrs>) => Each<A, Value | undefined>);
   /** A fused op also says what it is made of. The oracle runs it, and tests compare kernels with it. */
   readonly decompose?: (d: Decomposition<A, Attrs>) => Value;
+  /** What the op keeps between runs, for each sequence. */
+  readonly keeps?: (inputs: Each<A, Dims>, attributes: Attrs) => CacheUse;
   /** Of one run: the sizes in `attributes` are numbers. */
   cost(inputs: Each<A, Shape>, attributes: Attrs): Cost;
   /** Fills `output`. Plain and obvious; the sizes in `attributes` are numbers; `cache` only for ops that keep keys and values between runs. */

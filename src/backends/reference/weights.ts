@@ -1,0 +1,82 @@
+/** Reads the weights that graphs use into plain f32 arrays, whatever they are stored as. */
+import { printDims } from "../../graph/dim.ts";
+import { sourceName, type Value } from "../../graph/value.ts";
+import { FrugalError, nearest } from "../../tensor/error.ts";
+import { storedBytes } from "../../tensor/format.ts";
+import { type Shape, size } from "../../tensor/shape.ts";
+import type { RowRange, Weight, Weights } from "../backend.ts";
+
+export interface DecodeOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Read and decoded at a time, so that an abort is noticed and stored bytes are not held. */
+const bytesAtOnce = 1 << 22;
+
+/** By name. Throws FRUGAL_NOT_FOUND, FRUGAL_SHAPE, FRUGAL_OUT_OF_MEMORY, and what the source of a weight throws. */
+export async function decodeWeights(values: Iterable<Value>, weights: Weights, { signal, onProgress }: DecodeOptions): Promise<Map<string, Float32Array>> {
+  const wanted = new Map([...values].map((value) => [sourceName(value), findWeight(value, weights)]));
+  const total = [...wanted.values()].reduce((sum, { shape }) => sum + 4 * size(shape), 0);
+  let done = 0;
+  const decoded = new Map<string, Float32Array>();
+  for (const [name, weight] of wanted) {
+    signal?.throwIfAborted();
+    const numbers = "values" in weight.content ? await weight.content.values() : allocate(name, size(weight.shape));
+    if (numbers.length !== size(weight.shape))
+      throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${numbers.length}`);
+    if ("rows" in weight.content) await decodeRows(name, weight.content.rows, weight.shape, numbers, signal);
+    decoded.set(name, numbers);
+    done += 4 * numbers.length;
+    onProgress?.(done, total);
+  }
+  return decoded;
+}
+
+function findWeight(value: Value, weights: Weights): Weight {
+  const name = sourceName(value);
+  const weight = weights.get(name);
+  if (weight === undefined) {
+    const near = nearest(name, weights.keys());
+    throw new FrugalError("FRUGAL_NOT_FOUND", `weight "${name}": the graph needs it, but it is not among the ${weights.size} given${near === undefined ? "" : `; did you mean "${near}"?`}`, {
+      weight: name,
+    });
+  }
+  if (weight.shape.join() !== value.shape.join())
+    throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": the graph needs ${printDims(value.shape)}, got [${weight.shape.join(", ")}]`, { weight: name });
+  return weight;
+}
+
+async function decodeRows(name: string, ranges: readonly RowRange[], shape: Shape, numbers: Float32Array, signal: AbortSignal | undefined): Promise<void> {
+  const width = shape[shape.length - 1] ?? 1;
+  const rows = ranges.reduce((sum, { count }) => sum + count, 0);
+  if (rows * width !== numbers.length)
+    throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": [${shape.join(", ")}] has ${numbers.length / width} rows, its parts have ${rows}`, { weight: name });
+  let row = 0;
+  for (const { tensor, first, count } of ranges) {
+    const rowBytes = storedBytes(tensor.format, width);
+    if ((tensor.shape[tensor.shape.length - 1] ?? 1) !== width || !Number.isInteger(rowBytes) || first < 0 || (first + count) * rowBytes > tensor.byteLength)
+      throw new FrugalError(
+        "FRUGAL_SHAPE",
+        `weight "${name}": rows ${first} to ${first + count} of width ${width} are not in ${tensor.name} [${tensor.shape.join(", ")}] ${tensor.format.name} of ${tensor.byteLength} bytes`,
+        { weight: name },
+      );
+    const step = Math.max(1, Math.floor(bytesAtOnce / rowBytes));
+    for (let at = 0; at < count; at += step) {
+      signal?.throwIfAborted();
+      const some = Math.min(step, count - at);
+      const bytes = await tensor.source.read(tensor.offset + (first + at) * rowBytes, some * rowBytes);
+      tensor.format.decode(bytes, numbers.subarray(row * width, (row + some) * width));
+      row += some;
+    }
+  }
+}
+
+/** A RangeError of the runtime as an error of ours. */
+export function allocate(what: string, length: number): Float32Array {
+  try {
+    return new Float32Array(length);
+  } catch (cause) {
+    throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `${what}: no memory for ${4 * length} bytes; use a smaller model or fewer rows`, { needed: 4 * length }, { cause });
+  }
+}
