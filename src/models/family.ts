@@ -6,7 +6,13 @@ import type { StoredTensor } from "../tensor/stored.ts";
 
 /** A checkpoint as it was opened, whatever the file format. */
 export type Checkpoint =
-  | { readonly kind: "huggingface"; readonly name: string; readonly config: Readonly<Record<string, unknown>>; readonly tensors: ReadonlyMap<string, StoredTensor>; readonly pooling?: Readonly<Record<string, unknown>> }
+  | {
+      readonly kind: "huggingface";
+      readonly name: string;
+      readonly config: Readonly<Record<string, unknown>>;
+      readonly tensors: ReadonlyMap<string, StoredTensor>;
+      readonly pooling?: Readonly<Record<string, unknown>>;
+    }
   | { readonly kind: "gguf"; readonly name: string; readonly metadata: Metadata; readonly tensors: ReadonlyMap<string, StoredTensor> };
 
 export interface ModelFamily {
@@ -17,6 +23,11 @@ export interface ModelFamily {
   readonly ggufArchitectures: readonly string[];
   /** Reads the configuration and finds the weights; throws FRUGAL_BAD_CONFIG or FRUGAL_NOT_FOUND naming key or tensor. */
   open(checkpoint: Checkpoint): Model;
+}
+
+export interface GraphOptions {
+  /** Longest sequence the graphs will see, where it is not the model's: rotary scalings "dynamic" and "longrope" depend on it. */
+  readonly contextLength?: number;
 }
 
 /** A model ready to be loaded by a backend. */
@@ -43,5 +54,5 @@ export interface Model {
    *   `embed`: tokens [T], positions [T], segments [T], rowOffsets [S+1] -> lastHiddenState [T, width], embeddings [S, width] (and logits where it has a head).
    * Weight names are the same in all of them.
    */
-  graphs(): Readonly<Record<string, Graph>>;
+  graphs(options?: GraphOptions): Readonly<Record<string, Graph>>;
 }

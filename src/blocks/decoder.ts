@@ -1,0 +1,117 @@
+/** The decoder that nearly all language models are, from a record that says which variations it has. */
+import { symbol } from "../graph/dim.ts";
+import type { Graph, Value } from "../graph/value.ts";
+import { createBuilder } from "../ops/builder.ts";
+import type { Builder } from "../ops/op.ts";
+import { attention, type AttentionSpec } from "./attention.ts";
+import { cachedContext, type Context, plainContext } from "./context.ts";
+import { experts, type ExpertsSpec } from "./experts.ts";
+import { linear } from "./linear.ts";
+import { mlp, type MlpSpec } from "./mlp.ts";
+import { norm, type NormSpec } from "./norm.ts";
+
+/**
+ * Where norms stand around a part f of a layer.
+ * pre: x + f(n(x)); post: n(x + f(x)); sandwich: x + m(f(n(x))); parallel: x + attention(n(x)) + mlp(m(x)).
+ */
+export type Placement = "pre" | "post" | "sandwich" | "parallel";
+
+export interface LayerSpec {
+  readonly placement: Placement;
+  readonly attention: AttentionSpec;
+  readonly mlp: MlpSpec | ExpertsSpec;
+}
+
+export interface DecoderSpec {
+  readonly vocabulary: number;
+  readonly width: number;
+  readonly layers: readonly LayerSpec[];
+  readonly norm: NormSpec;
+  /** Width of the embeddings where it is not `width`: they are projected in, and projected back before the head. */
+  readonly embeddingWidth?: number | undefined;
+  readonly embeddingScale?: number | undefined;
+  /** A norm of the embeddings. */
+  readonly embeddingNorm?: boolean | undefined;
+  /** Rows of a table of learned positions, added to the embeddings. */
+  readonly learnedPositions?: number | undefined;
+  /** What each part of a layer is multiplied by before it is added. */
+  readonly residualScale?: number | undefined;
+  readonly finalNorm: boolean;
+  /** Whether the head is the embedding's table. */
+  readonly tiedHead: boolean;
+  readonly logitsScale?: number | undefined;
+  /** cap·tanh(logits / cap). */
+  readonly logitsSoftcap?: number | undefined;
+}
+
+/** `generate`: with a cache of keys and values. Inputs and outputs as models/family.ts lists them. */
+export function generateGraph(spec: DecoderSpec): Graph {
+  const b = createBuilder();
+  return decoder(b, cachedContext(b), spec);
+}
+
+/** `score`: whole sequences, differentiable. */
+export function scoreGraph(spec: DecoderSpec): Graph {
+  const b = createBuilder();
+  return decoder(b, plainContext(b), spec);
+}
+
+function decoder(b: Builder, context: Context, spec: DecoderSpec): Graph {
+  const tokens = b.input("tokens", { shape: [symbol("T")], type: "i32" });
+  const outputRows = b.input("outputRows", { shape: [symbol("R")], type: "i32" });
+  let x = embed(b, context, tokens, spec);
+  spec.layers.forEach((layer, i) => (x = decoderLayer(b, context, i, x, layer, spec)));
+  const wanted = b.gather(x, outputRows);
+  const normed = spec.finalNorm ? norm(b, "norm", wanted, spec.norm) : wanted;
+  const hidden = spec.embeddingWidth === undefined ? normed : linear(b, "projectOut", normed, spec.embeddingWidth);
+  return {
+    outputs: new Map([
+      ["logits", head(b, hidden, spec)],
+      ["hidden", hidden],
+    ]),
+  };
+}
+
+function embed(b: Builder, context: Context, tokens: Value, spec: DecoderSpec): Value {
+  const width = spec.embeddingWidth ?? spec.width;
+  let x = b.gather(b.weight("embedding", [spec.vocabulary, width]), tokens);
+  if (spec.embeddingScale !== undefined) x = b.scale(x, { by: spec.embeddingScale });
+  if (spec.embeddingWidth !== undefined) x = linear(b, "projectIn", x, spec.width);
+  if (spec.learnedPositions !== undefined)
+    x = b.add(x, b.gather(b.weight("positions", [spec.learnedPositions, spec.width]), context.positions));
+  return spec.embeddingNorm ? norm(b, "embeddingNorm", x, spec.norm) : x;
+}
+
+function decoderLayer(b: Builder, context: Context, index: number, x: Value, layer: LayerSpec, spec: DecoderSpec): Value {
+  const name = `layers.${index}`;
+  const attend = (input: Value): Value => attention(b, context, index, `${name}.attention`, input, layer.attention);
+  const think = (input: Value): Value =>
+    "experts" in layer.mlp ? experts(b, `${name}.experts`, input, layer.mlp) : mlp(b, `${name}.mlp`, input, layer.mlp);
+  const normed = (of: string, input: Value): Value => norm(b, `${name}.${of}`, input, spec.norm);
+  const added = (to: Value, part: Value): Value =>
+    b.add(to, spec.residualScale === undefined ? part : b.scale(part, { by: spec.residualScale }));
+  switch (layer.placement) {
+    case "pre": {
+      const y = added(x, attend(normed("attentionNorm", x)));
+      return added(y, think(normed("mlpNorm", y)));
+    }
+    case "post": {
+      const y = normed("attentionNorm", added(x, attend(x)));
+      return normed("mlpNorm", added(y, think(y)));
+    }
+    case "sandwich": {
+      const y = added(x, normed("attentionOutputNorm", attend(normed("attentionNorm", x))));
+      return added(y, normed("mlpOutputNorm", think(normed("mlpNorm", y))));
+    }
+    case "parallel":
+      return added(added(x, attend(normed("attentionNorm", x))), think(normed("mlpNorm", x)));
+  }
+}
+
+function head(b: Builder, hidden: Value, spec: DecoderSpec): Value {
+  const table = b.weight(spec.tiedHead ? "embedding" : "head", [spec.vocabulary, spec.embeddingWidth ?? spec.width]);
+  let logits = b.matmul(hidden, table);
+  if (spec.logitsScale !== undefined) logits = b.scale(logits, { by: spec.logitsScale });
+  if (spec.logitsSoftcap === undefined) return logits;
+  return b.scale(b.tanh(b.scale(logits, { by: 1 / spec.logitsSoftcap })), { by: spec.logitsSoftcap });
+}

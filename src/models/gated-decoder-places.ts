@@ -1,0 +1,93 @@
+/** Names of tensors in Llama-like checkpoints, in Hugging Face files and in GGUF. */
+import type { DecoderConfig } from "./decoder-config.ts";
+import { part, perExpert } from "./weight-places.ts";
+import { type MadePlace, type Places, whole } from "./weights-finder.ts";
+
+const layer = "model.layers.#";
+
+export const huggingfacePlaces: Places = {
+  embedding: "model.embed_tokens.weight",
+  norm: "model.norm.weight",
+  head: "lm_head.weight",
+  "layers.#.attentionNorm": `${layer}.input_layernorm.weight`,
+  "layers.#.mlpNorm": `${layer}.post_attention_layernorm.weight`,
+  "layers.#.attention.query": `${layer}.self_attn.q_proj.weight`,
+  "layers.#.attention.key": `${layer}.self_attn.k_proj.weight`,
+  "layers.#.attention.value": `${layer}.self_attn.v_proj.weight`,
+  "layers.#.attention.output": `${layer}.self_attn.o_proj.weight`,
+  "layers.#.attention.query.bias": `${layer}.self_attn.q_proj.bias`,
+  "layers.#.attention.key.bias": `${layer}.self_attn.k_proj.bias`,
+  "layers.#.attention.value.bias": `${layer}.self_attn.v_proj.bias`,
+  "layers.#.attention.output.bias": `${layer}.self_attn.o_proj.bias`,
+  "layers.#.attention.queryNorm": `${layer}.self_attn.q_norm.weight`,
+  "layers.#.attention.keyNorm": `${layer}.self_attn.k_norm.weight`,
+  "layers.#.mlp.gate": `${layer}.mlp.gate_proj.weight`,
+  "layers.#.mlp.up": `${layer}.mlp.up_proj.weight`,
+  "layers.#.mlp.down": `${layer}.mlp.down_proj.weight`,
+  "layers.#.mlp.gate.bias": `${layer}.mlp.gate_proj.bias`,
+  "layers.#.mlp.up.bias": `${layer}.mlp.up_proj.bias`,
+  "layers.#.mlp.down.bias": `${layer}.mlp.down_proj.bias`,
+  "layers.#.experts.router": `${layer}.mlp.gate.weight`,
+  "layers.#.experts.gate": perExpert(`${layer}.mlp.experts.@.gate_proj.weight`),
+  "layers.#.experts.up": perExpert(`${layer}.mlp.experts.@.up_proj.weight`),
+  "layers.#.experts.down": perExpert(`${layer}.mlp.experts.@.down_proj.weight`),
+};
+
+/** Any GGUF may hold queries, keys and values in one tensor, gate and up in one, and old ones a tensor for each expert. */
+export function ggufPlaces({ heads, keyValueHeads, headSize }: DecoderConfig, hidden: number): Places {
+  const sizes = { q: heads * headSize, k: keyValueHeads * headSize, v: keyValueHeads * headSize };
+  const total = sizes.q + sizes.k + sizes.v;
+  const inputs = (kind: "weight" | "bias"): Places => {
+    const fused = `blk.#.attn_qkv.${kind}`;
+    const suffix = kind === "bias" ? ".bias" : "";
+    return {
+      [`layers.#.attention.query${suffix}`]: oneOf(`blk.#.attn_q.${kind}`, fused, part(fused, 0, total)),
+      [`layers.#.attention.key${suffix}`]: oneOf(`blk.#.attn_k.${kind}`, fused, part(fused, sizes.q, total)),
+      [`layers.#.attention.value${suffix}`]: oneOf(`blk.#.attn_v.${kind}`, fused, part(fused, sizes.q + sizes.k, total)),
+    };
+  };
+  const expert = (name: string): MadePlace =>
+    oneOf(`blk.#.${name}_exps.weight`, `blk.#.${name}.0.weight`, perExpert(`blk.#.${name}.@.weight`));
+  const gate = "blk.#.ffn_gate.weight";
+  const up = "blk.#.ffn_up.weight";
+  return {
+    embedding: "token_embd.weight",
+    norm: "output_norm.weight",
+    head: "output.weight",
+    "layers.#.attentionNorm": "blk.#.attn_norm.weight",
+    "layers.#.mlpNorm": "blk.#.ffn_norm.weight",
+    ...inputs("weight"),
+    ...inputs("bias"),
+    "layers.#.attention.output": "blk.#.attn_output.weight",
+    "layers.#.attention.output.bias": "blk.#.attn_output.bias",
+    "layers.#.attention.queryNorm": "blk.#.attn_q_norm.weight",
+    "layers.#.attention.keyNorm": "blk.#.attn_k_norm.weight",
+    "layers.#.attentionOutputNorm": "blk.#.post_attention_norm.weight",
+    "layers.#.mlpOutputNorm": "blk.#.post_ffw_norm.weight",
+    "layers.#.mlp.gate": (finder, wanted) => {
+      const own = gate.replace("#", wanted.layer);
+      return finder.has(own) ? whole(finder, own, wanted.shape) : part(up, 0, 2 * hidden)(finder, wanted);
+    },
+    "layers.#.mlp.up": (finder, wanted) => {
+      const separate = finder.has(gate.replace("#", wanted.layer));
+      return separate ? whole(finder, up.replace("#", wanted.layer), wanted.shape) : part(up, hidden, 2 * hidden)(finder, wanted);
+    },
+    "layers.#.mlp.down": "blk.#.ffn_down.weight",
+    "layers.#.mlp.gate.bias": "blk.#.ffn_gate.bias",
+    "layers.#.mlp.up.bias": "blk.#.ffn_up.bias",
+    "layers.#.mlp.down.bias": "blk.#.ffn_down.bias",
+    "layers.#.experts.router": "blk.#.ffn_gate_inp.weight",
+    "layers.#.experts.gate": expert("ffn_gate"),
+    "layers.#.experts.up": expert("ffn_up"),
+    "layers.#.experts.down": expert("ffn_down"),
+  };
+}
+
+/** The tensor's own name, unless the file has `sign` and not that name: then another place. */
+const oneOf =
+  (name: string, sign: string, other: MadePlace): MadePlace =>
+  (finder, wanted) => {
+    const own = name.replace("#", wanted.layer);
+    if (finder.has(own) || !finder.has(sign.replace("#", wanted.layer))) return whole(finder, own, wanted.shape);
+    return other(finder, wanted);
+  };

@@ -1,0 +1,35 @@
+/** Every family, once, and the choice of the one that a checkpoint belongs to. */
+import { FrugalError, nearest } from "../tensor/error.ts";
+import type { Checkpoint, Model, ModelFamily } from "./family.ts";
+import { gemma2 } from "./gemma2.ts";
+import { gemma3 } from "./gemma3.ts";
+import { llama } from "./llama.ts";
+
+export const families: readonly ModelFamily[] = [llama, gemma2, gemma3];
+
+/**
+ * The model in a checkpoint. Throws FRUGAL_UNSUPPORTED for a family that is not known, FRUGAL_BAD_CONFIG for a configuration that does not add up,
+ * FRUGAL_NOT_FOUND for a missing tensor; messages name file, key or tensor, and the nearest known one.
+ */
+export function openModel(checkpoint: Checkpoint): Model {
+  const [key, namesOf] =
+    checkpoint.kind === "gguf"
+      ? (["general.architecture", (family: ModelFamily) => family.ggufArchitectures] as const)
+      : (["model_type", (family: ModelFamily) => family.modelTypes] as const);
+  const value: unknown = checkpoint.kind === "gguf" ? checkpoint.metadata.get(key) : checkpoint.config[key];
+  const known = families.flatMap(namesOf);
+  if (typeof value !== "string")
+    throw new FrugalError(
+      "FRUGAL_BAD_CONFIG",
+      `${checkpoint.name}: does not say its family, ${key} is missing; known are ${known.join(", ")}`,
+      { key },
+    );
+  const family = families.find((candidate) => namesOf(candidate).includes(value));
+  if (family !== undefined) return family.open(checkpoint);
+  const near = nearest(value, known);
+  throw new FrugalError(
+    "FRUGAL_UNSUPPORTED",
+    `${checkpoint.name}: ${key} "${value.slice(0, 60)}" is not a family Frugal knows${near === undefined ? "" : `; did you mean "${near}"?`} Known: ${known.join(", ")}`,
+    { key, value: value.slice(0, 60) },
+  );
+}

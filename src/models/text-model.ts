@@ -1,0 +1,73 @@
+/** A decoder's specification and the places of its weights, made into a `Model`. */
+import { type DecoderSpec, generateGraph, scoreGraph } from "../blocks/decoder.ts";
+import type { Graph } from "../graph/value.ts";
+import type { ConfigReader } from "./config-reader.ts";
+import type { Checkpoint, GraphOptions, Model } from "./family.ts";
+import { countParameters, findWeights, type Places } from "./weights-finder.ts";
+
+export interface TextModelParts {
+  readonly family: string;
+  readonly checkpoint: Checkpoint;
+  readonly reader: ConfigReader;
+  readonly contextLength: number;
+  /** The decoder for sequences of up to so many tokens. */
+  spec(contextLength: number): DecoderSpec;
+  /** Where graphs for shorter sequences have weights of their own: such a length. */
+  readonly shortContext?: number | undefined;
+  readonly places: Places;
+  readonly basePrefix?: string | undefined;
+  readonly ignorable?: readonly RegExp[] | undefined;
+}
+
+/** Checks that all of the configuration is understood, finds the weights, and builds the graphs when they are asked for. */
+export function textModel(parts: TextModelParts): Model {
+  const { family, checkpoint, reader, contextLength } = parts;
+  reader.finish();
+  const spec = parts.spec(contextLength);
+  const generate = generateGraph(spec);
+  const others = parts.shortContext === undefined ? [] : [generateGraph(parts.spec(parts.shortContext))];
+  const weights = findWeights([generate, ...others], { ...parts, name: checkpoint.name, tensors: checkpoint.tensors });
+  return {
+    family,
+    parameters: countParameters(weights),
+    vocabularySize: spec.vocabulary,
+    contextLength,
+    kind: "text",
+    layers: spec.layers.length,
+    embeddingSize: spec.embeddingWidth ?? spec.width,
+    weights,
+    summary: summaryOf(spec, contextLength),
+    graphs: ({ contextLength: longest = contextLength }: GraphOptions = {}) => {
+      const wanted = longest === contextLength ? spec : parts.spec(longest);
+      return lazily({ generate: () => (wanted === spec ? generate : generateGraph(wanted)), score: () => scoreGraph(wanted) });
+    },
+  };
+}
+
+/** Graphs by name, each built when it is first read. */
+function lazily(makers: Readonly<Record<string, () => Graph>>): Readonly<Record<string, Graph>> {
+  const graphs = {};
+  for (const [name, make] of Object.entries(makers)) {
+    let made: Graph | undefined;
+    Object.defineProperty(graphs, name, { enumerable: true, get: () => (made ??= make()) });
+  }
+  return graphs;
+}
+
+function summaryOf(spec: DecoderSpec, contextLength: number): Readonly<Record<string, string | number | boolean>> {
+  const { attention, mlp } = spec.layers[0]!;
+  const windows = new Set(spec.layers.map((layer) => layer.attention.window).filter((window) => window !== undefined));
+  return {
+    layers: spec.layers.length,
+    width: spec.width,
+    heads: attention.heads,
+    keyValueHeads: attention.keyValueHeads,
+    headSize: attention.headSize,
+    hidden: mlp.hidden,
+    vocabulary: spec.vocabulary,
+    contextLength,
+    ...(windows.size > 0 ? { window: [...windows].join(", ") } : {}),
+    ...("experts" in mlp ? { experts: mlp.experts, activeExperts: mlp.active } : {}),
+    tiedHead: spec.tiedHead,
+  };
+}

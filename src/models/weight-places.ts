@@ -1,0 +1,96 @@
+/** Ways in which checkpoints store weights other than one tensor each: fused, interleaved by head, transposed, shifted, one file tensor an expert. */
+import type { Weight } from "../backends/backend.ts";
+import { size } from "../tensor/shape.ts";
+import { decodeTensor, type StoredTensor } from "../tensor/stored.ts";
+import { allRows, rowCount, type MadePlace, type TensorFinder, type Wanted } from "./weights-finder.ts";
+
+/** Rows of a larger tensor: the weight's rows start after `before`, and the whole has `total` rows. Elements, where it is a vector. */
+export const part =
+  (name: string, before: number, total: number): MadePlace =>
+  (finder, wanted) => {
+    const tensor = finder.tensor(name.replace("#", wanted.layer));
+    const vector = wanted.shape.length === 1;
+    check(finder, tensor, vector ? [total] : [total, ...wanted.shape.slice(1)]);
+    const count = wanted.shape[0]!;
+    if (vector) return computed(wanted, async () => (await decodeTensor(tensor)).slice(before, before + count));
+    return { shape: wanted.shape, content: { rows: [{ tensor, first: before, count }] } };
+  };
+
+/** Query, key or value (`index` 0, 1, 2) of a tensor that holds them head by head: q of head 0, k of head 0, v of head 0, q of head 1, ... */
+export const byHead =
+  (name: string, heads: number, index: 0 | 1 | 2): MadePlace =>
+  (finder, wanted) => {
+    const tensor = finder.tensor(name.replace("#", wanted.layer));
+    check(finder, tensor, [wanted.shape[0]! * 3, ...wanted.shape.slice(1)]);
+    const headSize = wanted.shape[0]! / heads;
+    const starts = Array.from({ length: heads }, (_, h) => (3 * h + index) * headSize);
+    if (wanted.shape.length > 1)
+      return { shape: wanted.shape, content: { rows: starts.map((first) => ({ tensor, first, count: headSize })) } };
+    return computed(wanted, async () => {
+      const all = await decodeTensor(tensor);
+      return Float32Array.from({ length: wanted.shape[0]! }, (_, i) => all[starts[Math.floor(i / headSize)]! + (i % headSize)]!);
+    });
+  };
+
+/** Columns of a matrix stored as [inputs, outputs], from column `before` of `total`. */
+export const transposed =
+  (name: string, before = 0, total?: number): MadePlace =>
+  (finder, wanted) => {
+    const tensor = finder.tensor(name.replace("#", wanted.layer));
+    const [outputs, inputs] = wanted.shape as [number, number];
+    const columns = total ?? outputs;
+    check(finder, tensor, [inputs, columns]);
+    return computed(wanted, async () => {
+      const all = await decodeTensor(tensor);
+      const values = new Float32Array(outputs * inputs);
+      for (let i = 0; i < inputs; i++) for (let o = 0; o < outputs; o++) values[o * inputs + i] = all[i * columns + before + o]!;
+      return values;
+    });
+  };
+
+/** A norm's weight stored as its difference from 1. */
+export const plusOne =
+  (name: string): MadePlace =>
+  (finder, wanted) => {
+    const tensor = finder.tensor(name.replace("#", wanted.layer));
+    check(finder, tensor, wanted.shape);
+    return computed(wanted, async () => (await decodeTensor(tensor)).map((v) => v + 1));
+  };
+
+/** A matrix for each expert, one tensor each; `@` stands for the expert. */
+export const perExpert =
+  (name: string): MadePlace =>
+  (finder, wanted) => {
+    const [count, ...shape] = wanted.shape;
+    const rows = Array.from({ length: count! }, (_, e) => {
+      const tensor = finder.tensor(name.replace("#", wanted.layer).replace("@", String(e)));
+      check(finder, tensor, shape);
+      return allRows(tensor);
+    });
+    return { shape: wanted.shape, content: { rows } };
+  };
+
+/** A table without its first rows. */
+export const afterRows =
+  (name: string, first: number): MadePlace =>
+  (finder, wanted) => {
+    const tensor = finder.tensor(name);
+    check(finder, tensor, [wanted.shape[0]! + first, wanted.shape[1]!]);
+    return { shape: wanted.shape, content: { rows: [{ tensor, first, count: rowCount(tensor) - first }] } };
+  };
+
+/** Frequencies divided by the numbers of a tensor. */
+export const divided =
+  (frequencies: Float32Array, name: string): MadePlace =>
+  (finder, wanted) => {
+    const tensor = finder.tensor(name);
+    check(finder, tensor, wanted.shape);
+    return computed(wanted, async () => (await decodeTensor(tensor)).map((divisor, i) => frequencies[i]! / divisor));
+  };
+
+const computed = (wanted: Wanted, values: () => Promise<Float32Array>): Weight => ({ shape: wanted.shape, content: { values } });
+
+function check(finder: TensorFinder, tensor: StoredTensor, shape: readonly number[]): void {
+  if (tensor.shape.join() !== shape.join() || size(shape) === 0)
+    throw finder.wrong(tensor, `the configuration asks for [${shape.join(", ")}]; config and weights do not belong together`);
+}

@@ -1,0 +1,119 @@
+/** Finds the stored tensors that fill a graph's weights: checks every shape, and that no tensor is left over. */
+import type { RowRange, Weight, Weights } from "../backends/backend.ts";
+import { inOrder, sourceName, type Graph } from "../graph/value.ts";
+import { FrugalError, nearest } from "../tensor/error.ts";
+import { type Shape, size } from "../tensor/shape.ts";
+import type { StoredTensor } from "../tensor/stored.ts";
+
+export interface TensorFinder {
+  has(name: string): boolean;
+  /** The tensor, which counts as used from now on; throws FRUGAL_NOT_FOUND naming the nearest one there is. */
+  tensor(name: string): StoredTensor;
+  /** An error about a tensor. */
+  wrong(tensor: StoredTensor, problem: string): FrugalError;
+}
+
+/** A weight that is wanted: `#` in a tensor's name stands for its layer. */
+export interface Wanted {
+  readonly name: string;
+  readonly layer: string;
+  readonly shape: Shape;
+}
+
+/** Where a weight is: a tensor's name, with `#` for the layer, used as it is stored; or how to make it (weight-places.ts). */
+export type Place = string | MadePlace;
+export type MadePlace = (finder: TensorFinder, wanted: Wanted) => Weight;
+
+/** By the weight's name in the graph, with `#` for the layer: "layers.#.mlp.up". */
+export type Places = Readonly<Record<string, Place>>;
+
+export interface Search {
+  /** The checkpoint's name, for messages. */
+  readonly name: string;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly places: Places;
+  /** Start of tensor names that checkpoints saved without their head lack: "model.". */
+  readonly basePrefix?: string | undefined;
+  /** Tensors that change no result. */
+  readonly ignorable?: readonly RegExp[] | undefined;
+}
+
+/** The weights of the graphs. Throws FRUGAL_NOT_FOUND for a missing tensor, FRUGAL_BAD_CONFIG for a wrong shape, FRUGAL_UNSUPPORTED for one left over. */
+export function findWeights(graphs: Iterable<Graph>, search: Search): Weights {
+  const { finder, unused } = tensorFinder(search);
+  const weights = new Map<string, Weight>();
+  for (const graph of graphs)
+    for (const value of inOrder(graph.outputs.values())) {
+      if (value.op !== "weight" || weights.has(sourceName(value))) continue;
+      weights.set(sourceName(value), findWeight(finder, search.places, sourceName(value), value.shape as Shape));
+    }
+  const left = unused().find((name) => !(search.ignorable ?? []).some((pattern) => pattern.test(name)));
+  if (left !== undefined)
+    throw new FrugalError(
+      "FRUGAL_UNSUPPORTED",
+      `${search.name}: tensor "${left}" is not one this family and configuration use; it may change results, so it is not ignored`,
+      { file: search.name, tensor: left },
+    );
+  return weights;
+}
+
+function findWeight(finder: TensorFinder, places: Places, name: string, shape: Shape): Weight {
+  const layer = /\.(\d+)\./.exec(name)?.[1] ?? "";
+  const place = places[layer === "" ? name : name.replace(`.${layer}.`, ".#.")];
+  if (place === undefined)
+    throw new FrugalError("FRUGAL_INTERNAL", `weights: the family does not say where weight "${name}" is`, { weight: name });
+  return typeof place === "string" ? whole(finder, place.replace("#", layer), shape) : place(finder, { name, layer, shape });
+}
+
+/** A tensor used as it is stored. */
+export function whole(finder: TensorFinder, name: string, shape: Shape): Weight {
+  const tensor = finder.tensor(name);
+  if (tensor.shape.join() !== shape.join())
+    throw finder.wrong(tensor, `the configuration asks for [${shape.join(", ")}]; config and weights do not belong together`);
+  return { shape, content: { rows: [allRows(tensor)] } };
+}
+
+/** Every row of a tensor; a vector is one row. */
+export const allRows = (tensor: StoredTensor): RowRange => ({ tensor, first: 0, count: rowCount(tensor) });
+export const rowCount = (tensor: StoredTensor): number => size(tensor.shape.slice(0, -1));
+
+function tensorFinder({ name: file, tensors, basePrefix = "" }: Search): { finder: TensorFinder; unused: () => string[] } {
+  const used = new Set<string>();
+  const lookUp = (name: string): string | undefined => {
+    if (tensors.has(name)) return name;
+    const short = basePrefix !== "" && name.startsWith(basePrefix) ? name.slice(basePrefix.length) : undefined;
+    return short !== undefined && tensors.has(short) ? short : undefined;
+  };
+  const finder: TensorFinder = {
+    has: (name) => lookUp(name) !== undefined,
+    tensor(name) {
+      const found = lookUp(name);
+      if (found !== undefined) {
+        used.add(found);
+        return tensors.get(found)!;
+      }
+      const near = nearest(
+        name,
+        [...tensors.keys()].filter((other) => !used.has(other)),
+      );
+      throw new FrugalError(
+        "FRUGAL_NOT_FOUND",
+        `${file}: has no tensor "${name}"${near === undefined ? "" : `; the nearest is "${near}"`}; the file is incomplete or of another family`,
+        {
+          file,
+          tensor: name,
+        },
+      );
+    },
+    wrong: (tensor, problem) =>
+      new FrugalError("FRUGAL_BAD_CONFIG", `${file}: tensor "${tensor.name}" is [${tensor.shape.join(", ")}], but ${problem}`, {
+        file,
+        tensor: tensor.name,
+      }),
+  };
+  return { finder, unused: () => [...tensors.keys()].filter((name) => !used.has(name)) };
+}
+
+/** Numbers a model learned: what weights hold, tables computed from the configuration aside. */
+export const countParameters = (weights: Weights): number =>
+  [...weights].reduce((sum, [name, weight]) => sum + (name.startsWith("rope.") ? 0 : size(weight.shape)), 0);
