@@ -29,6 +29,8 @@ export interface AttentionSpec {
   readonly rope?: RopeSpec | undefined;
   /** Norms of queries and keys before the rotation: each head alone, or all heads as one row. */
   readonly queryKeyNorm?: { readonly over: "head" | "row"; readonly epsilon: number } | undefined;
+  /** Queries, keys and values are kept between -clip and clip. */
+  readonly clip?: number | undefined;
   readonly inputBias?: boolean | undefined;
   readonly outputBias?: boolean | undefined;
   readonly causal?: boolean | undefined;
@@ -41,18 +43,25 @@ export function attention(b: Builder, context: Context, layer: number, name: str
   const place = (part: string, count: number): Value => {
     const projected = project(part, count);
     const normed = spec.queryKeyNorm ? headNorm(b, `${name}.${part}Norm`, projected, count, spec.queryKeyNorm) : projected;
-    return spec.rope ? rotate(b, context, normed, headSize, spec.rope) : normed;
+    const kept = clipped(b, normed, spec.clip);
+    return spec.rope ? rotate(b, context, kept, headSize, spec.rope) : kept;
   };
-  const mixed = context.attend(layer, place("query", heads), place("key", keyValueHeads), project("value", keyValueHeads), {
-    heads,
-    keyValueHeads,
-    headSize,
-    scale: spec.scale,
-    causal: spec.causal ?? true,
-    window: spec.window,
-    softcap: spec.softcap,
-    slopes: spec.slopes,
-  });
+  const mixed = context.attend(
+    layer,
+    place("query", heads),
+    place("key", keyValueHeads),
+    clipped(b, project("value", keyValueHeads), spec.clip),
+    {
+      heads,
+      keyValueHeads,
+      headSize,
+      scale: spec.scale,
+      causal: spec.causal ?? true,
+      window: spec.window,
+      softcap: spec.softcap,
+      slopes: spec.slopes,
+    },
+  );
   return linear(b, `${name}.output`, mixed, channels(x), spec.outputBias);
 }
 
@@ -65,6 +74,13 @@ function headNorm(
 ): Value {
   const groups = spec.over === "head" ? count : 1;
   return b.rmsNorm(x, b.weight(name, [channels(x) / groups]), { epsilon: spec.epsilon, groups });
+}
+
+function clipped(b: Builder, x: Value, clip: number | undefined): Value {
+  if (clip === undefined) return x;
+  const least = b.constant(Float32Array.of(-clip), [1, 1]);
+  const turned = b.scale(b.maximum(x, least), { by: -1 });
+  return b.scale(b.maximum(turned, least), { by: -1 });
 }
 
 function rotate(b: Builder, context: Context, x: Value, headSize: number, rope: RopeSpec): Value {

@@ -6,6 +6,8 @@ export interface ConfigReader {
   /** For messages: "config.json of gemma". */
   readonly where: string;
   has(key: string): boolean;
+  /** Whether the key is there and null: "none", where a missing key would mean the family's default. */
+  isNull(key: string): boolean;
   /** Whether the key holds a list. */
   isList(key: string): boolean;
   /** A whole number from `least` (1 where not said) to 2^31 - 1; required where there is no fallback. */
@@ -34,9 +36,11 @@ export interface ConfigReader {
   finish(): void;
 }
 
-/** A reader of a parsed config.json or of a part of it. `null` counts as missing. */
+/** A reader of a parsed config.json or of a part of it. `null` counts as missing, but for `isNull`. */
 export function configReader(where: string, config: Readonly<Record<string, unknown>>): ConfigReader {
-  return reader(where, new Map(Object.entries(config).filter(([, value]) => value !== null && value !== undefined)));
+  const given = Object.entries(config).filter(([, value]) => value !== undefined);
+  const nulls = new Set(given.flatMap(([key, value]) => (value === null ? [key] : [])));
+  return reader(where, new Map(given.filter(([key]) => !nulls.has(key))), "", nulls);
 }
 
 /** A reader of the GGUF metadata under `prefix.`; the other keys belong to the file and the tokenizer. */
@@ -51,7 +55,7 @@ function plain(value: MetadataValue): unknown {
   return ArrayBuffer.isView(value) ? Array.from(value as Float32Array | BigInt64Array, Number) : value;
 }
 
-function reader(where: string, entries: ReadonlyMap<string, unknown>, prefix = ""): ConfigReader {
+function reader(where: string, entries: ReadonlyMap<string, unknown>, prefix = "", nulls: ReadonlySet<string> = new Set()): ConfigReader {
   const known = new Set<string>();
   const sections = new Map<string, ConfigReader>();
   const wrong = (key: string, problem: string, code: ErrorCode = "FRUGAL_BAD_CONFIG"): FrugalError =>
@@ -83,6 +87,7 @@ function reader(where: string, entries: ReadonlyMap<string, unknown>, prefix = "
   return {
     where,
     has: (key) => entries.has(key),
+    isNull: (key) => nulls.has(key),
     isList: (key) => Array.isArray(entries.get(key)),
     size: (key, fallback, least = 1) =>
       read(

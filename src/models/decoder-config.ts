@@ -27,7 +27,7 @@ export interface SizeKeys {
   readonly heads: string;
   readonly contextLength: string;
 }
-const usual: SizeKeys = {
+export const usualSizeKeys: SizeKeys = {
   width: "hidden_size",
   layers: "num_hidden_layers",
   heads: "num_attention_heads",
@@ -53,8 +53,9 @@ export function openConfig(checkpoint: Checkpoint): ConfigReader {
 /** Reads the sizes. Throws FRUGAL_BAD_CONFIG where they don't fit each other or the file. */
 export function readDecoderConfig(
   checkpoint: Checkpoint,
-  reader: ConfigReader = openConfig(checkpoint),
-  keys: SizeKeys = usual,
+  reader: ConfigReader,
+  keys: SizeKeys = usualSizeKeys,
+  usualHeadSize?: number,
 ): DecoderConfig {
   const gguf = checkpoint.kind === "gguf";
   const name = gguf
@@ -78,8 +79,10 @@ export function readDecoderConfig(
     );
   if (heads > largestHead || heads % keyValueHeads !== 0)
     throw reader.wrong(name.heads, `is ${heads}, which ${keyValueHeads} heads of keys and values do not divide`);
-  if (!reader.has(name.headSize) && width % heads !== 0) throw reader.wrong(name.width, `is ${width}, which ${heads} heads do not divide`);
-  const headSize = reader.size(name.headSize, width / heads);
+  const ownHeadSize = gguf ? undefined : usualHeadSize;
+  if (ownHeadSize === undefined && !reader.has(name.headSize) && width % heads !== 0)
+    throw reader.wrong(name.width, `is ${width}, which ${heads} heads do not divide`);
+  const headSize = reader.size(name.headSize, ownHeadSize ?? width / heads);
   if (headSize > largestHead) throw reader.wrong(name.headSize, `is ${headSize}; more than ${largestHead} channels a head are not read`);
   if (gguf) {
     reader.expect("attention.value_length", headSize);

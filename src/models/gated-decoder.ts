@@ -3,7 +3,7 @@ import type { AttentionSpec, RopeSpec } from "../blocks/attention.ts";
 import type { DecoderSpec, LayerSpec, Placement } from "../blocks/decoder.ts";
 import type { ExpertsSpec } from "../blocks/experts.ts";
 import type { ActivationKind, MlpSpec } from "../blocks/mlp.ts";
-import { openConfig, type DecoderConfig, readDecoderConfig } from "./decoder-config.ts";
+import { type DecoderConfig, openConfig, readDecoderConfig, usualSizeKeys } from "./decoder-config.ts";
 import type { Checkpoint, Model } from "./family.ts";
 import { ggufPlaces, huggingfacePlaces } from "./gated-decoder-places.ts";
 import type { ConfigReader } from "./config-reader.ts";
@@ -37,17 +37,22 @@ export interface GatedDecoderFamily {
   /** Whether the head is the embedding's table where config.json does not say. */
   readonly tiedByDefault?: boolean;
   readonly ropeBase?: number;
+  /** Size of a head where config.json does not say, if not the width over the number of heads. */
+  readonly headSize?: number;
   vary(config: DecoderConfig, checkpoint: Checkpoint): Variation;
 }
 
-/** Keys of GGUF that say what config.json says, or that Frugal takes from the tensors. */
+/** Reads the configuration, lets the family vary it, and gives the model. Throws as `openModel` does. */
 export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFamily, reader: ConfigReader = openConfig(checkpoint)): Model {
-  const config = readDecoderConfig(checkpoint, reader);
+  const config = readDecoderConfig(checkpoint, reader, usualSizeKeys, family.headSize);
   const { gguf, headSize, contextLength, width } = config;
   const variation = family.vary(config, checkpoint);
   const readRope = gguf ? ggufRope : huggingfaceRope;
   const base = family.ropeBase === undefined ? {} : { base: family.ropeBase };
-  const common = variation.rope === undefined ? readRope(reader, { headSize, contextLength, ...base }) : undefined;
+  const common =
+    variation.rope === undefined
+      ? readRope(reader, { headSize, contextLength, divisors: checkpoint.tensors.has("rope_factors_long.weight"), ...base })
+      : undefined;
   const ropeOf = variation.rope ?? (() => common);
   const epsilon = reader.positive(gguf ? "attention.layer_norm_rms_epsilon" : "rms_norm_eps", gguf ? undefined : 1e-6);
   const mlp: MlpSpec = {
@@ -96,7 +101,12 @@ export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFam
     shortContext: ropes.shortContext,
     places: { ...(gguf ? ggufPlaces(config, mlp.hidden) : huggingfacePlaces), ...ropes.places, ...variation.places },
     basePrefix: "model.",
-    ignorable: [/rotary_emb\.inv_freq$/, ...(tied ? [/^lm_head\.weight$/] : []), ...(variation.ignorable ?? [])],
+    ignorable: [
+      /rotary_emb\.inv_freq$/,
+      ...(tied ? [/^lm_head\.weight$/] : []),
+      /^rope_factors_(long|short)\.weight$/,
+      ...(variation.ignorable ?? []),
+    ],
   });
 }
 

@@ -3,9 +3,30 @@ import { FrugalError, nearest } from "../tensor/error.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
+import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
+import { olmoe } from "./olmoe.ts";
+import { phi3 } from "./phi3.ts";
+import { qwen2 } from "./qwen2.ts";
+import { qwen3, qwen3Moe } from "./qwen3.ts";
+import { smollm3 } from "./smollm3.ts";
 
-export const families: readonly ModelFamily[] = [llama, gemma2, gemma3];
+export const families: readonly ModelFamily[] = [
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  qwen3Moe,
+  gemma2,
+  gemma3,
+  phi3,
+  smollm3,
+  granite,
+  mixtral,
+  olmoe,
+];
 
 /**
  * The model in a checkpoint. Throws FRUGAL_UNSUPPORTED for a family that is not known, FRUGAL_BAD_CONFIG for a configuration that does not add up,

@@ -16,6 +16,8 @@ export interface RopeDefaults {
   readonly base?: number;
   /** Fraction of a head's channels that turn. */
   readonly partial?: number;
+  /** Whether the GGUF file holds LongRoPE's divisors as tensors. */
+  readonly divisors?: boolean;
   /** For models whose kinds of layers turn differently: the name of this kind, as in `layer_types`. */
   readonly layerType?: string;
 }
@@ -119,7 +121,7 @@ export function ggufRope(config: ConfigReader, defaults: RopeDefaults): RopeSett
   const kind = config.choice(
     "rope.scaling.type",
     { none: "none", linear: "linear", yarn: "yarn", longrope: "longrope" } as const,
-    linear ? "linear" : "none",
+    defaults.divisors ? "longrope" : linear ? "linear" : "none",
   );
   const original = config.size("rope.scaling.original_context_length", defaults.contextLength);
   const attention = config.positive("rope.scaling.attn_factor", 1);

@@ -12,7 +12,8 @@ const kinds: Readonly<Record<string, boolean>> = { full_attention: false, slidin
 /** The window by layer, in rows with the row itself; undefined where a layer sees all. */
 export function readWindows(config: DecoderConfig, defaults: WindowDefaults): (layer: number) => number | undefined {
   const { reader, gguf } = config;
-  const window = reader.size(gguf ? "attention.sliding_window" : "sliding_window", defaults.window ?? 0, 0);
+  const key = gguf ? "attention.sliding_window" : "sliding_window";
+  const window = reader.size(key, reader.isNull(key) ? 0 : (defaults.window ?? 0), 0);
   const slides = (gguf ? ggufFlags(config) : layerTypes(config)) ?? byPattern(config, defaults.pattern);
   return (layer) => (window > 0 && slides(layer) ? window : undefined);
 }
