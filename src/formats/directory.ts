@@ -73,9 +73,11 @@ export async function readJsonFile(path: string, limit: number = CONFIG_LIMIT): 
 async function noConfig(path: string): Promise<FrugalError> {
   const kind = await kindOf(path);
   if (kind === "missing") return new FrugalError("FRUGAL_NOT_FOUND", `${path}: does not exist; check the path`, { path });
-  if (kind !== "directory") return new FrugalError("FRUGAL_BAD_ARGUMENT", `${path}: is a file, not a model's directory; name the directory`, { path });
+  if (kind !== "directory")
+    return new FrugalError("FRUGAL_BAD_ARGUMENT", `${path}: is a file, not a model's directory; name the directory`, { path });
   const gguf = (await listDirectory(path)).find(({ name }) => name.endsWith(".gguf"));
-  const remedy = gguf === undefined ? "a model's directory has config.json and *.safetensors" : `name the file ${joinPath(path, gguf.name)} in it`;
+  const remedy =
+    gguf === undefined ? "a model's directory has config.json and *.safetensors" : `name the file ${joinPath(path, gguf.name)} in it`;
   return new FrugalError("FRUGAL_NOT_FOUND", `${path}: has no config.json; ${remedy}`, { path });
 }
 
@@ -112,7 +114,11 @@ async function readTemplates(path: string, tokenizerConfig: JsonObject | undefin
 function namedTemplates(file: string, value: unknown): ReadonlyMap<string, string> {
   if (value === undefined || value === null) return new Map();
   if (typeof value === "string") return new Map([["default", value]]);
-  const bad = new FrugalError("FRUGAL_BAD_FILE", `${file}: chat_template is neither a string nor a list of {name, template}; correct it`, {});
+  const bad = new FrugalError(
+    "FRUGAL_BAD_FILE",
+    `${file}: chat_template is neither a string nor a list of {name, template}; correct it`,
+    {},
+  );
   if (!Array.isArray(value)) throw bad;
   return new Map(
     value.map((entry: unknown): [string, string] => {

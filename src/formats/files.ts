@@ -100,7 +100,7 @@ function allocate(path: string, length: number): Uint8Array {
 }
 
 async function readFully(handle: FileHandle, bytes: Uint8Array, offset: number, path: string, byteLength: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const { bytesRead } = await handle.read(bytes, done, Math.min(bytes.length - done, READ_AT_ONCE), offset + done);
     if (bytesRead === 0) throw endsEarly(path, offset, bytes.length, Math.min(byteLength, offset + done));
     done += bytesRead;
@@ -112,10 +112,14 @@ export async function readWhole(path: string, limit: number): Promise<Uint8Array
   const source = await openFile(path);
   try {
     if (source.byteLength > limit)
-      throw new FrugalError("FRUGAL_BAD_FILE", `${path}: has ${source.byteLength} bytes, more than the ${limit} allowed here; check that it is the right file`, {
-        byteLength: source.byteLength,
-        limit,
-      });
+      throw new FrugalError(
+        "FRUGAL_BAD_FILE",
+        `${path}: has ${source.byteLength} bytes, more than the ${limit} allowed here; check that it is the right file`,
+        {
+          byteLength: source.byteLength,
+          limit,
+        },
+      );
     return await source.read(0, source.byteLength);
   } finally {
     await source.close();
@@ -130,7 +134,9 @@ export interface Entry {
 /** Names in a directory, sorted; links count as what they lead to. */
 export async function listDirectory(path: string): Promise<readonly Entry[]> {
   const names = await naming(path, "list it", () => promises().readdir(path));
-  const entries = await Promise.all(names.sort().map(async (name) => ({ name, isDirectory: (await kindOf(joinPath(path, name))) === "directory" })));
+  const entries = await Promise.all(
+    names.sort().map(async (name) => ({ name, isDirectory: (await kindOf(joinPath(path, name))) === "directory" })),
+  );
   return entries;
 }
 
@@ -233,7 +239,7 @@ export async function createFile(path: string): Promise<ByteSink> {
 }
 
 async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number | undefined): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const place = position === undefined ? null : position + done;
     done += (await handle.write(bytes, done, Math.min(bytes.length - done, READ_AT_ONCE), place)).bytesWritten;
   }

@@ -12,7 +12,8 @@ export interface JsonScan {
 
 type Expect = "value" | "value or ]" | "key" | "key or }" | "colon" | "comma";
 
-const token = /[ \t\n\r]*(?:([[\]{},:])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null))/y;
+const token =
+  /[ \t\n\r]*(?:([[\]{},:])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null))/y;
 
 export function scanJson(text: string): JsonScan {
   const open: string[] = [];
@@ -71,9 +72,14 @@ function step(expect: Expect, match: RegExpExecArray, open: string[]): Expect | 
 }
 
 const expected = (expect: Expect): string =>
-  ({ value: "a value", "value or ]": "a value or ]", key: "a key in double quotes", "key or }": "a key in double quotes or }", colon: "a colon", comma: "a comma or a closing bracket" })[
-    expect
-  ];
+  ({
+    value: "a value",
+    "value or ]": "a value or ]",
+    key: "a key in double quotes",
+    "key or }": "a key in double quotes or }",
+    colon: "a colon",
+    comma: "a comma or a closing bracket",
+  })[expect];
 
 const shown = (text: string, offset: number): string => JSON.stringify(text.slice(offset, offset + 12).split("\n")[0]);
 

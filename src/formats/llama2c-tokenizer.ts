@@ -13,7 +13,10 @@ const END = 2;
 export function readLlama2cTokenizer(name: string, bytes: Uint8Array, count: number): Metadata {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const bad = (offset: number, wrong: string): FrugalError =>
-    new FrugalError("FRUGAL_BAD_FILE", `${name}: at byte ${offset}, ${wrong}; use the tokenizer that belongs to the checkpoint`, { offset, count });
+    new FrugalError("FRUGAL_BAD_FILE", `${name}: at byte ${offset}, ${wrong}; use the tokenizer that belongs to the checkpoint`, {
+      offset,
+      count,
+    });
   if (bytes.length < 4 + 8 * count) throw bad(0, `the file has ${bytes.length} bytes, too few for ${count} pieces`);
   const pieces: string[] = [];
   const scores = new Float32Array(count);

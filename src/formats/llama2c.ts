@@ -80,20 +80,21 @@ const bad = (source: ByteSource, wrong: string): FrugalError =>
 
 function toHeader(source: ByteSource, view: DataView): Header {
   if (view.getUint32(0, true) === LATER_MAGIC)
-    throw new FrugalError("FRUGAL_UNSUPPORTED", `${source.name}: is version ${view.getInt32(4, true)} of the llama2.c format, only version 0 is read; export it with --version 0`, {});
-  const [dim, hidden, layers, heads, keyValueHeads, signedVocabulary, context] = Array.from({ length: 7 }, (_, i) => view.getInt32(4 * i, true)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+    throw new FrugalError(
+      "FRUGAL_UNSUPPORTED",
+      `${source.name}: is version ${view.getInt32(4, true)} of the llama2.c format, only version 0 is read; export it with --version 0`,
+      {},
+    );
+  const [dim, hidden, layers, heads, keyValueHeads, signedVocabulary, context] = Array.from({ length: 7 }, (_, i) =>
+    view.getInt32(4 * i, true),
+  ) as [number, number, number, number, number, number, number];
   const header = { dim, hidden, layers, heads, keyValueHeads, vocabulary: Math.abs(signedVocabulary), tied: signedVocabulary > 0, context };
   const positive = [dim, hidden, layers, heads, keyValueHeads, header.vocabulary, context].every((n) => n > 0 && n < 1 << 24);
   if (!positive || layers > 1000 || dim % heads !== 0 || (dim / heads) % 2 !== 0 || heads % keyValueHeads !== 0)
-    throw bad(source, `has an impossible header (dim ${dim}, hidden ${hidden}, layers ${layers}, heads ${heads}, kv_heads ${keyValueHeads}, vocab ${signedVocabulary}, seq ${context})`);
+    throw bad(
+      source,
+      `has an impossible header (dim ${dim}, hidden ${hidden}, layers ${layers}, heads ${heads}, kv_heads ${keyValueHeads}, vocab ${signedVocabulary}, seq ${context})`,
+    );
   return header;
 }
 
@@ -123,7 +124,11 @@ const toConfig = (header: Header): JsonObject => ({
 function layout(header: Header): readonly { name: string; shape: readonly number[]; layers: number; heads?: number }[] {
   const { dim, hidden, layers, heads, keyValueHeads, vocabulary } = header;
   const keyValue = (dim / heads) * keyValueHeads;
-  const layer = (name: string, ...shape: number[]): { name: string; shape: number[]; layers: number } => ({ name: `model.layers.#.${name}.weight`, shape, layers });
+  const layer = (name: string, ...shape: number[]): { name: string; shape: number[]; layers: number } => ({
+    name: `model.layers.#.${name}.weight`,
+    shape,
+    layers,
+  });
   return [
     { name: "model.embed_tokens.weight", shape: [vocabulary, dim], layers: 1 },
     layer("input_layernorm", dim),
@@ -150,7 +155,8 @@ function toTensors(source: ByteSource, header: Header): ReadonlyMap<string, Stor
     tensors.set(name, parted === undefined ? tensor : unpairedRows(tensor, parted));
     offset += byteLength;
   };
-  for (const { name, shape, layers, heads: parted } of layout(header)) for (let i = 0; i < layers; i++) add(name.replace("#", String(i)), shape, parted);
+  for (const { name, shape, layers, heads: parted } of layout(header))
+    for (let i = 0; i < layers; i++) add(name.replace("#", String(i)), shape, parted);
   // Tables of cosines and sines that nobody reads any more.
   offset += context * (dim / heads) * format.blockBytes;
   if (!tied) add("lm_head.weight", [vocabulary, dim]);

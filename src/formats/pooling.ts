@@ -32,9 +32,13 @@ export async function readPooling(directory: string): Promise<Pooling | undefine
     if (type === "Pooling") mode = await readMode(directory, path, module["path"]);
     else if (type === "Normalize") normalize = true;
     else if (type !== "Transformer")
-      throw new FrugalError("FRUGAL_UNSUPPORTED", `${path}: module ${module["type"]} is not known (Transformer, Pooling and Normalize are); use a model without it`, {
-        module: module["type"],
-      });
+      throw new FrugalError(
+        "FRUGAL_UNSUPPORTED",
+        `${path}: module ${module["type"]} is not known (Transformer, Pooling and Normalize are); use a model without it`,
+        {
+          module: module["type"],
+        },
+      );
   }
   return mode === undefined ? undefined : { mode, normalize };
 }
@@ -42,7 +46,8 @@ export async function readPooling(directory: string): Promise<Pooling | undefine
 const bad = (path: string, wrong: string): FrugalError => new FrugalError("FRUGAL_BAD_FILE", `${path}: ${wrong}; fetch it again`, {});
 
 async function readMode(directory: string, modulesPath: string, folder: unknown): Promise<Pooling["mode"]> {
-  if (typeof folder !== "string" || !/^[\w-]+$/.test(folder)) throw bad(modulesPath, `has the pooling module in ${JSON.stringify(folder)}, not a folder beside it`);
+  if (typeof folder !== "string" || !/^[\w-]+$/.test(folder))
+    throw bad(modulesPath, `has the pooling module in ${JSON.stringify(folder)}, not a folder beside it`);
   const path = joinPath(directory, folder, "config.json");
   const config = parseJsonObject(path, await readWhole(path, LIMIT));
   const chosen = Object.keys(config).filter((key) => key.startsWith("pooling_mode_") && config[key] === true);

@@ -2,7 +2,16 @@
 import { FrugalError } from "../tensor/error.ts";
 import { createFile } from "./files.ts";
 import { METADATA_KEY } from "./safetensors.ts";
-import { type ByteSink, bytesToWrite, completing, joinBytes, memorySink, type TensorToWrite, type WriteOptions, writeTensorBytes } from "./sink.ts";
+import {
+  type ByteSink,
+  bytesToWrite,
+  completing,
+  joinBytes,
+  memorySink,
+  type TensorToWrite,
+  type WriteOptions,
+  writeTensorBytes,
+} from "./sink.ts";
 
 /**
  * Writes tensors to a path (atomically) or a sink, wider types first so that each lies aligned, else in the order given.
@@ -15,7 +24,9 @@ export async function writeSafetensors(
   options: WriteOptions = {},
 ): Promise<void> {
   const name = typeof target === "string" ? target : target.name;
-  const ordered = [...tensors].sort((a, b) => b.format.blockBytes - a.format.blockBytes).map((tensor) => ({ tensor, byteLength: bytesToWrite(name, tensor) }));
+  const ordered = [...tensors]
+    .sort((a, b) => b.format.blockBytes - a.format.blockBytes)
+    .map((tensor) => ({ tensor, byteLength: bytesToWrite(name, tensor) }));
   const total = ordered.reduce((n, { byteLength }) => n + byteLength, 0);
   const header = encodeHeader(name, ordered, metadata);
   const sink = typeof target === "string" ? await createFile(target) : target;
@@ -40,17 +51,25 @@ export async function encodeSafetensors(tensors: Iterable<TensorToWrite>, metada
   return sink.bytes();
 }
 
-function encodeHeader(file: string, tensors: readonly { tensor: TensorToWrite; byteLength: number }[], metadata: ReadonlyMap<string, string>): Uint8Array {
+function encodeHeader(
+  file: string,
+  tensors: readonly { tensor: TensorToWrite; byteLength: number }[],
+  metadata: ReadonlyMap<string, string>,
+): Uint8Array {
   const entries = new Map<string, unknown>();
   if (metadata.size > 0) entries.set(METADATA_KEY, Object.fromEntries(metadata));
   let offset = 0;
   for (const { tensor, byteLength } of tensors) {
     const { name, shape, format } = tensor;
     if (format.safetensorsType === undefined)
-      throw new FrugalError("FRUGAL_UNSUPPORTED", `${file}: tensor ${name} is ${format.name}, which safetensors has no dtype for; decode it first or write GGUF`, {
-        tensor: name,
-        format: format.name,
-      });
+      throw new FrugalError(
+        "FRUGAL_UNSUPPORTED",
+        `${file}: tensor ${name} is ${format.name}, which safetensors has no dtype for; decode it first or write GGUF`,
+        {
+          tensor: name,
+          format: format.name,
+        },
+      );
     if (entries.has(name) || name === METADATA_KEY)
       throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${file}: tensor name ${name} is taken; give each tensor its own`, { tensor: name });
     entries.set(name, { dtype: format.safetensorsType, shape, data_offsets: [offset, offset + byteLength] });

@@ -26,11 +26,13 @@ export const METADATA_KEY = "__metadata__";
 /** Reads the header of one file. Rejects with FRUGAL_BAD_FILE, FRUGAL_UNSUPPORTED or the signal's reason. Closing the file closes the source. */
 export async function readSafetensors(source: ByteSource, options: { readonly signal?: AbortSignal } = {}): Promise<SafetensorsFile> {
   options.signal?.throwIfAborted();
-  if (source.byteLength < LENGTH_BYTES) throw bad(source, `has ${source.byteLength} bytes, fewer than the 8 of a safetensors file's first field`);
+  if (source.byteLength < LENGTH_BYTES)
+    throw bad(source, `has ${source.byteLength} bytes, fewer than the 8 of a safetensors file's first field`);
   const first = await source.read(0, LENGTH_BYTES);
   const view = new DataView(first.buffer, first.byteOffset);
   const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
-  if (length > HEADER_LIMIT) throw bad(source, `begins with a header length of ${length}, above the ${HEADER_LIMIT} of any safetensors file`);
+  if (length > HEADER_LIMIT)
+    throw bad(source, `begins with a header length of ${length}, above the ${HEADER_LIMIT} of any safetensors file`);
   if (LENGTH_BYTES + length > source.byteLength) throw bad(source, `has a header of ${length} bytes but ends after ${source.byteLength}`);
   const header = await source.read(LENGTH_BYTES, length);
   options.signal?.throwIfAborted();
@@ -74,7 +76,8 @@ function toTensor(source: ByteSource, name: string, entry: unknown, dataOffset: 
   const byteLength = storedBytes(format, elements);
   if (!Number.isSafeInteger(byteLength) || byteLength !== end - begin)
     throw wrong(`[${shape.join(", ")}] of ${dtype} takes ${byteLength} bytes, but its data_offsets are ${begin} to ${end}`);
-  if (dataOffset + end > source.byteLength) throw wrong(`has its data at bytes ${dataOffset + begin} to ${dataOffset + end}, but the file has ${source.byteLength}`);
+  if (dataOffset + end > source.byteLength)
+    throw wrong(`has its data at bytes ${dataOffset + begin} to ${dataOffset + end}, but the file has ${source.byteLength}`);
   return { name, shape, format, source, offset: dataOffset + begin, byteLength };
 }
 
@@ -83,7 +86,12 @@ function formatOf(source: ByteSource, name: string, dtype: string): StorageForma
     return formatBySafetensorsType(dtype);
   } catch (error) {
     if (!(error instanceof FrugalError)) throw error;
-    throw new FrugalError(error.code, `${source.name}: tensor ${name}: ${error.message}`, { ...error.fields, tensor: name, dtype }, { cause: error });
+    throw new FrugalError(
+      error.code,
+      `${source.name}: tensor ${name}: ${error.message}`,
+      { ...error.fields, tensor: name, dtype },
+      { cause: error },
+    );
   }
 }
 
@@ -92,7 +100,11 @@ function checkCoverage(source: ByteSource, tensors: ReadonlyMap<string, StoredTe
   let expected = dataOffset;
   for (const { name, offset, byteLength } of [...tensors.values()].sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength)) {
     if (offset !== expected)
-      throw bad(source, `tensor ${name} begins at byte ${offset}, ${offset < expected ? "inside the one before" : "after a hole"} (expected ${expected})`, name);
+      throw bad(
+        source,
+        `tensor ${name} begins at byte ${offset}, ${offset < expected ? "inside the one before" : "after a hole"} (expected ${expected})`,
+        name,
+      );
     expected += byteLength;
   }
   if (expected !== source.byteLength) throw bad(source, `has ${source.byteLength} bytes, but its tensors end at ${expected}`);

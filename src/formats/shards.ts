@@ -10,7 +10,10 @@ const INDEX_LIMIT = 100_000_000;
 const stems = ["model", "diffusion_pytorch_model", "adapter_model"];
 
 /** Opens the safetensors of a directory as one. Rejects with FRUGAL_NOT_FOUND naming a missing shard, and as `readSafetensors`. */
-export async function openSafetensorsDirectory(directory: string, options: { readonly signal?: AbortSignal } = {}): Promise<SafetensorsFile> {
+export async function openSafetensorsDirectory(
+  directory: string,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<SafetensorsFile> {
   for (const stem of stems) {
     const index = joinPath(directory, `${stem}.safetensors.index.json`);
     if (await exists(index)) return openShards(directory, index, options);
@@ -20,7 +23,9 @@ export async function openSafetensorsDirectory(directory: string, options: { rea
   const found = (await listDirectory(directory)).filter(({ name }) => name.endsWith(".safetensors"));
   if (found.length === 1) return openOne(joinPath(directory, found[0]!.name), options);
   const what = found.length === 0 ? "has no .safetensors file" : `has ${found.length} .safetensors files and no index`;
-  throw new FrugalError("FRUGAL_NOT_FOUND", `${directory}: ${what}; it should have model.safetensors or model.safetensors.index.json`, { files: found.length });
+  throw new FrugalError("FRUGAL_NOT_FOUND", `${directory}: ${what}; it should have model.safetensors or model.safetensors.index.json`, {
+    files: found.length,
+  });
 }
 
 async function openOne(path: string, options: { readonly signal?: AbortSignal }): Promise<SafetensorsFile> {
@@ -53,7 +58,8 @@ async function openShards(directory: string, indexPath: string, options: { reado
   }
 }
 
-const badIndex = (index: string, wrong: string): FrugalError => new FrugalError("FRUGAL_BAD_FILE", `${index}: ${wrong}; fetch the index again`, {});
+const badIndex = (index: string, wrong: string): FrugalError =>
+  new FrugalError("FRUGAL_BAD_FILE", `${index}: ${wrong}; fetch the index again`, {});
 
 async function readWeightMap(indexPath: string): Promise<ReadonlyMap<string, string>> {
   const { weight_map: map } = parseJsonObject(indexPath, await readWhole(indexPath, INDEX_LIMIT));
@@ -62,12 +68,20 @@ async function readWeightMap(indexPath: string): Promise<ReadonlyMap<string, str
   for (const [tensor, shard] of entries) {
     // A shard lies beside its index: a path elsewhere would let an index read any file.
     if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard))
-      throw badIndex(indexPath, `maps tensor ${tensor} to ${JSON.stringify(shard)}, which is not the name of a .safetensors file beside it`);
+      throw badIndex(
+        indexPath,
+        `maps tensor ${tensor} to ${JSON.stringify(shard)}, which is not the name of a .safetensors file beside it`,
+      );
   }
   return new Map(entries as [string, string][]);
 }
 
-async function openShard(directory: string, shard: string, indexPath: string, options: { readonly signal?: AbortSignal }): Promise<SafetensorsFile> {
+async function openShard(
+  directory: string,
+  shard: string,
+  indexPath: string,
+  options: { readonly signal?: AbortSignal },
+): Promise<SafetensorsFile> {
   const path = joinPath(directory, shard);
   if (!(await exists(path)))
     throw new FrugalError("FRUGAL_NOT_FOUND", `${path}: the shard that ${indexPath} names is missing; put it beside the others`, { shard });
@@ -84,5 +98,6 @@ function tensorIn(file: SafetensorsFile, name: string, shard: string, indexPath:
 function checkUnlisted(opened: ReadonlyMap<string, SafetensorsFile>, tensors: ReadonlyMap<string, StoredTensor>, indexPath: string): void {
   for (const [shard, file] of opened)
     for (const [name, tensor] of file.tensors)
-      if (tensors.get(name) !== tensor) throw badIndex(indexPath, `does not name tensor ${name} of ${shard}${tensors.has(name) ? " but one of another shard" : ""}`);
+      if (tensors.get(name) !== tensor)
+        throw badIndex(indexPath, `does not name tensor ${name} of ${shard}${tensors.has(name) ? " but one of another shard" : ""}`);
 }

@@ -77,7 +77,9 @@ export function bytesToWrite(sink: string, tensor: TensorToWrite): number {
   const { name, shape, format } = tensor;
   const row = shape.at(-1) ?? 1;
   if (!shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0))
-    throw new FrugalError("FRUGAL_SHAPE", `${sink}: tensor ${name} has shape [${shape.join(", ")}]; every dimension is a whole number`, { tensor: name });
+    throw new FrugalError("FRUGAL_SHAPE", `${sink}: tensor ${name} has shape [${shape.join(", ")}]; every dimension is a whole number`, {
+      tensor: name,
+    });
   if (row % format.blockSize !== 0)
     throw new FrugalError(
       "FRUGAL_SHAPE",
@@ -88,12 +90,21 @@ export function bytesToWrite(sink: string, tensor: TensorToWrite): number {
 }
 
 /** Writes one tensor's bytes and checks that they are as many as its shape says. */
-export async function writeTensorBytes(sink: ByteSink, tensor: TensorToWrite, expected: number, onChunk: (bytes: number) => void): Promise<void> {
+export async function writeTensorBytes(
+  sink: ByteSink,
+  tensor: TensorToWrite,
+  expected: number,
+  onChunk: (bytes: number) => void,
+): Promise<void> {
   const wrong = (got: string): FrugalError =>
-    new FrugalError("FRUGAL_BAD_ARGUMENT", `${sink.name}: tensor ${tensor.name} needs ${expected} bytes as ${tensor.format.name} but its data has ${got}; pass what its shape says`, {
-      tensor: tensor.name,
-      expected,
-    });
+    new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `${sink.name}: tensor ${tensor.name} needs ${expected} bytes as ${tensor.format.name} but its data has ${got}; pass what its shape says`,
+      {
+        tensor: tensor.name,
+        expected,
+      },
+    );
   let written = 0;
   for await (const chunk of tensor.bytes instanceof Uint8Array ? [tensor.bytes] : tensor.bytes) {
     written += chunk.length;

@@ -78,10 +78,19 @@ function putValue(out: GrowingBytes, key: string, type: GgufValueType, value: Me
   if (type === "bool" && typeof value === "boolean") return out.u8(value ? 1 : 0);
   if (type !== "array" && type !== "string" && type !== "bool" && (typeof value === "number" || typeof value === "bigint"))
     return putNumber(out, key, type, value);
-  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `gguf: metadata ${key} is a ${typeof value} and cannot be stored as ${type}; name another type`, { key, type });
+  throw new FrugalError(
+    "FRUGAL_BAD_ARGUMENT",
+    `gguf: metadata ${key} is a ${typeof value} and cannot be stored as ${type}; name another type`,
+    { key, type },
+  );
 }
 
-function putNumber(out: GrowingBytes, key: string, type: Exclude<GgufValueType, "array" | "string" | "bool">, value: number | bigint): void {
+function putNumber(
+  out: GrowingBytes,
+  key: string,
+  type: Exclude<GgufValueType, "array" | "string" | "bool">,
+  value: number | bigint,
+): void {
   const { bytes, over } = numberTypes[type];
   const cell = new Uint8Array(bytes);
   const array = over(cell);
@@ -89,7 +98,10 @@ function putNumber(out: GrowingBytes, key: string, type: Exclude<GgufValueType, 
   else array[0] = Number(value);
   const isFloat = type === "f32" || type === "f64";
   if (!isFloat && array[0] != value)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `gguf: metadata ${key} is ${value}, out of range for ${type}; name a wider type`, { key, type });
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `gguf: metadata ${key} is ${value}, out of range for ${type}; name a wider type`, {
+      key,
+      type,
+    });
   out.bytes(cell);
 }
 
@@ -113,11 +125,20 @@ function putArray(out: GrowingBytes, key: string, value: Extract<MetadataValue, 
 }
 
 /** A plain array: of arrays, or of strings or numbers that somebody did not pack. */
-function putList(out: GrowingBytes, key: string, value: readonly MetadataValue[], head: (type: GgufValueType, count: number) => void): void {
+function putList(
+  out: GrowingBytes,
+  key: string,
+  value: readonly MetadataValue[],
+  head: (type: GgufValueType, count: number) => void,
+): void {
   const types = new Set(value.map((element) => scalarType(key, element, undefined)));
   const [type] = types;
   if (type === undefined || types.size > 1)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `gguf: metadata ${key} mixes ${[...types].join(", ")} in one array; use a typed array or a StringTable`, { key });
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `gguf: metadata ${key} mixes ${[...types].join(", ")} in one array; use a typed array or a StringTable`,
+      { key },
+    );
   head(type, value.length);
   for (const element of value) {
     if (type === "array" && typeof element === "object") putArray(out, key, element);

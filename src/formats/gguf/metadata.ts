@@ -3,7 +3,7 @@ import { FrugalError } from "../../tensor/error.ts";
 import type { MetadataValue } from "../../tensor/strings.ts";
 import { takeStrings } from "./strings.ts";
 import { type GgufValueType, numberTypes, valueTypes } from "./values.ts";
-import { badHeader, checkFits, need, type Parse, takeLength, takeString, takeU32, type Window } from "./window.ts";
+import { badHeader, checkFits, need, type Parse, placeOf, takeLength, takeString, takeU32, type Window } from "./window.ts";
 
 const KEY_LIMIT = 65535;
 const NESTING_LIMIT = 4;
@@ -21,7 +21,7 @@ export function* takeMetadata(window: Window, count: number): Parse<ParsedMetada
   const metadata = new Map<string, MetadataValue>();
   const types = new Map<string, GgufValueType>();
   for (let i = 0; i < count; i++) {
-    const at = window.position;
+    const at = placeOf(window);
     const key = yield* takeString(window, `metadata key ${i}`, KEY_LIMIT);
     if (key === "") throw badHeader(window, at, `metadata key ${i} is empty`);
     if (metadata.has(key)) throw badHeader(window, at, `metadata key ${key} is there twice`);
@@ -34,7 +34,7 @@ export function* takeMetadata(window: Window, count: number): Parse<ParsedMetada
 
 function* takeType(window: Window, key: string): Parse<GgufValueType> {
   yield* need(window, 4, `the type of ${key}`);
-  const at = window.position;
+  const at = placeOf(window);
   const number = takeU32(window);
   const type = valueTypes[number];
   if (type !== undefined) return type;
@@ -88,12 +88,12 @@ const exactly = (value: bigint): number | bigint => (Number.isSafeInteger(Number
 
 function toBoolean(window: Window, key: string, at: number): boolean {
   const byte = window.bytes[at]!;
-  if (byte > 1) throw badHeader(window, at, `metadata ${key} is a boolean with value ${byte}`);
+  if (byte > 1) throw badHeader(window, window.start + at, `metadata ${key} is a boolean with value ${byte}`);
   return byte === 1;
 }
 
 function* takeArray(window: Window, key: string, depth: number): Parse<MetadataValue> {
-  if (depth >= NESTING_LIMIT) throw badHeader(window, window.position, `metadata ${key} nests arrays more than ${NESTING_LIMIT} deep`);
+  if (depth >= NESTING_LIMIT) throw badHeader(window, placeOf(window), `metadata ${key} nests arrays more than ${NESTING_LIMIT} deep`);
   const type = yield* takeType(window, key);
   yield* need(window, 8, `the length of ${key}`);
   const count = takeLength(window, `the length of ${key}`);

@@ -9,7 +9,7 @@ import type { Metadata, MetadataValue } from "../../tensor/strings.ts";
 import { takeMetadata } from "./metadata.ts";
 import { placeTensors, takeTensors, type TensorEntry } from "./tensors.ts";
 import type { GgufValueType } from "./values.ts";
-import { badHeader, need, type Parse, parseHead, takeLength, takeU32, type Window } from "./window.ts";
+import { badHeader, need, type Parse, parseHead, placeOf, takeLength, takeU32, type Window } from "./window.ts";
 
 export interface GgufFile {
   readonly version: number;
@@ -49,7 +49,7 @@ function* takeHeader(window: Window): Parse<Header> {
   const { metadata, types } = yield* takeMetadata(window, keyCount);
   const alignment = alignmentOf(window, metadata.get("general.alignment"), types.get("general.alignment"));
   const entries = yield* takeTensors(window, tensorCount);
-  const dataOffset = Math.ceil(window.position / alignment) * alignment;
+  const dataOffset = Math.ceil(placeOf(window) / alignment) * alignment;
   return { version, metadata, types, alignment, entries, dataOffset };
 }
 

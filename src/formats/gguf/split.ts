@@ -23,7 +23,11 @@ export async function openGguf(path: string, options: OpenOptions = {}): Promise
 }
 
 /** As `openGguf` for sources of any kind: `open` is given the other parts' names, which differ from the source's only in their number. */
-export async function openParts(source: ByteSource, open: (name: string) => Promise<ByteSource>, options: OpenOptions = {}): Promise<GgufFile> {
+export async function openParts(
+  source: ByteSource,
+  open: (name: string) => Promise<ByteSource>,
+  options: OpenOptions = {},
+): Promise<GgufFile> {
   const opened: ByteSource[] = [source];
   try {
     const given = await readGguf(source, options);
@@ -70,14 +74,20 @@ async function openPart(name: string, number: number, count: number, open: (name
     return await open(name);
   } catch (error) {
     if (!(error instanceof FrugalError) || error.code !== "FRUGAL_NOT_FOUND") throw error;
-    throw new FrugalError("FRUGAL_NOT_FOUND", `${name}: part ${number} of ${count} is missing; put it beside the others`, { part: number, count }, { cause: error });
+    throw new FrugalError(
+      "FRUGAL_NOT_FOUND",
+      `${name}: part ${number} of ${count} is missing; put it beside the others`,
+      { part: number, count },
+      { cause: error },
+    );
   }
 }
 
 async function readPart(source: ByteSource, number: number, count: number, options: OpenOptions): Promise<GgufFile> {
   const part = await readGguf(source, options);
   const index = splitField(part, source.name, "split.no");
-  if (index !== number - 1) throw bad(source.name, `says that it is part ${index === undefined ? "of nothing" : index + 1}, not ${number} of ${count}`);
+  if (index !== number - 1)
+    throw bad(source.name, `says that it is part ${index === undefined ? "of nothing" : index + 1}, not ${number} of ${count}`);
   return part;
 }
 

@@ -26,7 +26,9 @@ type NumberType = Exclude<GgufValueType, "bool" | "string" | "array">;
 export type NumberArray = Exclude<Extract<MetadataValue, ArrayBufferView>, never>;
 
 /** Bytes of a number of each kind and the array that holds many. */
-export const numberTypes: Readonly<Record<NumberType, { readonly bytes: number; readonly over: (bytes: Uint8Array<ArrayBuffer>) => NumberArray }>> = {
+export const numberTypes: Readonly<
+  Record<NumberType, { readonly bytes: number; readonly over: (bytes: Uint8Array<ArrayBuffer>) => NumberArray }>
+> = {
   u8: { bytes: 1, over: (bytes) => bytes },
   i8: { bytes: 1, over: (bytes) => new Int8Array(bytes.buffer) },
   u16: { bytes: 2, over: (bytes) => new Uint16Array(bytes.buffer) },
@@ -75,7 +77,11 @@ export function scalarType(key: string, value: MetadataValue, told: GgufValueTyp
   if (shortKey.test(key)) return "u16";
   if (key === "split.tensors.count") return "i32";
   if (!Number.isSafeInteger(value))
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `gguf: ${key} is ${value}, above 2^53 where numbers lose digits; pass a bigint or name its type`, { key });
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `gguf: ${key} is ${value}, above 2^53 where numbers lose digits; pass a bigint or name its type`,
+      { key },
+    );
   if (value < 0) return value >= -(2 ** 31) ? "i32" : "i64";
   return value < 2 ** 32 ? "u32" : "u64";
 }

@@ -9,9 +9,11 @@ export interface Window {
   readonly name: string;
   /** Bytes of the whole file: no length in the header may point beyond. */
   readonly byteLength: number;
-  /** What has been read, from the file's first byte. */
+  /** A piece of the file, from `start` on. */
   bytes: Uint8Array<ArrayBuffer>;
   view: DataView;
+  start: number;
+  /** The next byte to parse, counted from `start`. */
   position: number;
 }
 
@@ -22,33 +24,43 @@ const FIRST_READ = 1 << 20;
 /** Far above any real header (Gemma's, with 262,144 tokens, has 6.2 MiB). */
 const HEADER_LIMIT = 1 << 30;
 
-/** Runs a parser over a source, reading more, twice as much each time, whenever it lacks bytes. */
+/** A header above the first megabyte is mostly a vocabulary of 4 to 16 MiB: few large reads cost least. */
+const growth = (length: number): number => Math.min(8 * length, 16 << 20);
+
+/** Runs a parser over a source, reading on from its position whenever it lacks bytes; what it has passed is dropped. */
 export async function parseHead<T>(source: ByteSource, parse: (window: Window) => Parse<T>, signal?: AbortSignal): Promise<T> {
   const bytes = new Uint8Array(0);
-  const window: Window = { name: source.name, byteLength: source.byteLength, bytes, view: new DataView(bytes.buffer), position: 0 };
-  await extend(window, source, FIRST_READ);
+  const window: Window = {
+    name: source.name,
+    byteLength: source.byteLength,
+    bytes,
+    view: new DataView(bytes.buffer),
+    start: 0,
+    position: 0,
+  };
+  await moveOn(window, source, FIRST_READ);
   const parser = parse(window);
   for (let step = parser.next(); ; step = parser.next()) {
     signal?.throwIfAborted();
     if (step.done) return step.value;
-    await extend(window, source, Math.max(window.position + step.value, 2 * window.bytes.length));
+    await moveOn(window, source, Math.max(step.value, growth(window.bytes.length)));
   }
 }
 
-async function extend(window: Window, source: ByteSource, wanted: number): Promise<void> {
-  const end = Math.min(wanted, window.byteLength, HEADER_LIMIT);
-  const start = window.bytes.length;
-  const more = await source.read(start, end - start);
-  if (start === 0 && more.byteOffset === 0 && more.buffer instanceof ArrayBuffer && more.buffer.byteLength === more.length) {
-    window.bytes = more as Uint8Array<ArrayBuffer>;
-  } else {
-    const bytes = new Uint8Array(end);
-    bytes.set(window.bytes);
-    bytes.set(more, start);
-    window.bytes = bytes;
-  }
+/** Reads `length` bytes, or what is left, from the position on. Bytes not parsed yet are read again: cheaper than joining two buffers. */
+async function moveOn(window: Window, source: ByteSource, length: number): Promise<void> {
+  const start = placeOf(window);
+  const read = await source.read(start, Math.min(length, window.byteLength - start));
+  // Typed arrays are made over the buffer, so it must hold these bytes only.
+  const whole = read.buffer instanceof ArrayBuffer && read.buffer.byteLength === read.length;
+  window.bytes = whole ? (read as Uint8Array<ArrayBuffer>) : new Uint8Array(read);
   window.view = new DataView(window.bytes.buffer);
+  window.start = start;
+  window.position = 0;
 }
+
+/** The position as an offset in the file. */
+export const placeOf = (window: Window): number => window.start + window.position;
 
 export const lacks = (window: Window, length: number): boolean => window.position + length > window.bytes.length;
 
@@ -56,20 +68,34 @@ export const lacks = (window: Window, length: number): boolean => window.positio
 export function* need(window: Window, length: number, what: string): Parse<void> {
   if (!lacks(window, length)) return;
   checkFits(window, length, what);
-  if (window.position + length > HEADER_LIMIT)
-    throw new FrugalError("FRUGAL_UNSUPPORTED", `${window.name}: its header has more than ${HEADER_LIMIT} bytes; it is not a model's`, {});
+  if (placeOf(window) + length > HEADER_LIMIT)
+    throw new FrugalError(
+      "FRUGAL_UNSUPPORTED",
+      `${window.name}: its header has more than ${HEADER_LIMIT} bytes; no model's has, so it is not opened`,
+      {},
+    );
   yield length;
 }
 
 /** Refuses a length that the rest of the file cannot hold, before anything of that length is allocated. */
 export function checkFits(window: Window, length: number, what: string): void {
-  const left = window.byteLength - window.position;
-  if (length > left) throw badHeader(window, window.position, `${what} needs ${length} bytes but only ${left} are left in the file`, "it is truncated or corrupt, fetch it again");
+  const left = window.byteLength - placeOf(window);
+  if (length > left)
+    throw badHeader(
+      window,
+      window.position,
+      `${what} needs ${length} bytes but only ${left} are left in the file`,
+      "it is truncated or corrupt, fetch it again",
+    );
 }
 
 /** FRUGAL_BAD_FILE at a place of the header. */
-export const badHeader = (window: { readonly name: string }, offset: number, wrong: string, remedy = "the file is corrupt, fetch or convert it again"): FrugalError =>
-  new FrugalError("FRUGAL_BAD_FILE", `${window.name}: at byte ${offset}, ${wrong}; ${remedy}`, { offset });
+export const badHeader = (
+  window: { readonly name: string },
+  offset: number,
+  wrong: string,
+  remedy = "the file is corrupt, fetch or convert it again",
+): FrugalError => new FrugalError("FRUGAL_BAD_FILE", `${window.name}: at byte ${offset}, ${wrong}; ${remedy}`, { offset });
 
 export const takeU32 = (window: Window): number => {
   const value = window.view.getUint32(window.position, true);
@@ -80,7 +106,7 @@ export const takeU32 = (window: Window): number => {
 /** A 64-bit count or length: no file is 2^53 bytes long, so anything above is refused. */
 export function takeLength(window: Window, what: string): number {
   const value = window.view.getUint32(window.position, true) + window.view.getUint32(window.position + 4, true) * 2 ** 32;
-  if (value > Number.MAX_SAFE_INTEGER) throw badHeader(window, window.position, `${what} is ${value}, more than any file holds`);
+  if (value > Number.MAX_SAFE_INTEGER) throw badHeader(window, placeOf(window), `${what} is ${value}, more than any file holds`);
   window.position += 8;
   return value;
 }
@@ -89,7 +115,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export function* takeString(window: Window, what: string, limit: number = Number.MAX_SAFE_INTEGER): Parse<string> {
   yield* need(window, 8, `the length of ${what}`);
-  const at = window.position;
+  const at = placeOf(window);
   const length = takeLength(window, `the length of ${what}`);
   if (length > limit) throw badHeader(window, at, `${what} has ${length} bytes, more than the ${limit} allowed`);
   yield* need(window, length, what);

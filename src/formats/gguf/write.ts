@@ -56,7 +56,8 @@ const padded = (length: number, alignment: number): number => Math.ceil(length /
 function checkNames(file: string, tensors: readonly TensorToWrite[]): void {
   const seen = new Set<string>();
   for (const { name, shape, format } of tensors) {
-    const wrong = (what: string): FrugalError => new FrugalError("FRUGAL_BAD_ARGUMENT", `${file}: tensor ${name} ${what}`, { tensor: name });
+    const wrong = (what: string): FrugalError =>
+      new FrugalError("FRUGAL_BAD_ARGUMENT", `${file}: tensor ${name} ${what}`, { tensor: name });
     const length = new TextEncoder().encode(name).length;
     if (length === 0 || length > NAME_LIMIT) throw wrong(`has a name of ${length} bytes; readers take 1 to ${NAME_LIMIT}`);
     if (seen.has(name)) throw wrong("is there twice; give each its own name");
@@ -72,7 +73,11 @@ function alignmentFor(file: string, metadata: Metadata): number {
   throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${file}: general.alignment is ${String(value)}; use a power of two from 8`, {});
 }
 
-function encodeHeader(contents: GgufContents, tensors: readonly (TensorToWrite & { readonly byteLength: number })[], alignment: number): Uint8Array {
+function encodeHeader(
+  contents: GgufContents,
+  tensors: readonly (TensorToWrite & { readonly byteLength: number })[],
+  alignment: number,
+): Uint8Array {
   const out: GrowingBytes = growingBytes();
   out.u32(MAGIC);
   out.u32(VERSION);
