@@ -1,8 +1,12 @@
 /**
  * Encoding 256 values as two half-precision scales d and e, an integer scale and minimum for each sub-block, and a code for each value:
- * x = d * scale * code - e * minimum. Q2_K, Q4_K and Q5_K differ only in sizes.
+ * x = d * scale * code - e * minimum (ggml calls e dmin). Q2_K, Q4_K and Q5_K differ only in sizes.
+ *
+ * Against ggml's quantizers on the weights of a 270M model: 11 % (Q2_K), 1 % (Q4_K) and 4 % (Q5_K) less root mean square error, at a third of the speed.
+ * Six rounds instead of two would gain 0.2 % more.
  */
-import { halfBits, halfValue } from "./half.ts";
+import { outward } from "./codebook.ts";
+import { nearestScale } from "./half.ts";
 import { errorWeights } from "./weights.ts";
 
 export interface AffineShape {
@@ -22,7 +26,9 @@ export interface AffineBlock {
   readonly codes: Uint8Array;
 }
 
-const trials = 20;
+/** Trials of mapping a sub-block's range onto this many codes more or fewer. */
+const trials = 12;
+const step = 0.2;
 
 /** Makes the encoder; its result is overwritten by the next call. */
 export function affineEncoder({ subBlock, largestCode, largestScale }: AffineShape): (values: Float32Array, first: number) => AffineBlock {
@@ -43,19 +49,21 @@ export function affineEncoder({ subBlock, largestCode, largestScale }: AffineSha
     let high = -Infinity;
     let sum = 0;
     let sumX = 0;
+    let sumXX = 0;
     for (let i = j * subBlock; i < (j + 1) * subBlock; i++) {
       const value = values[first + i]!;
       low = Math.min(low, value);
       high = Math.max(high, value);
       sum += weights[i]!;
       sumX += weights[i]! * value;
+      sumXX += weights[i]! * value * value;
     }
     idealScales[j] = 0;
     idealMinimums[j] = -low;
     if (high === low) return;
     let mostExplained = -Infinity;
     for (let trial = 0; trial <= trials; trial++) {
-      const inverse = (largestCode * (0.75 + (0.5 * trial) / trials)) / (high - low);
+      const inverse = (largestCode + outward(trial) * step) / (high - low);
       let sumQ = 0;
       let sumQQ = 0;
       let sumXQ = 0;
@@ -67,31 +75,20 @@ export function affineEncoder({ subBlock, largestCode, largestScale }: AffineSha
         sumXQ += weighted * values[first + i]!;
       }
       const determinant = sum * sumQQ - sumQ * sumQ;
-      if (!(determinant > 0)) continue;
+      if (sumQQ === 0) continue;
       let scale = (sum * sumXQ - sumX * sumQ) / determinant;
       let minimum = (sumQ * sumXQ - sumQQ * sumX) / determinant;
-      if (minimum < 0) {
+      if (!(determinant > 1e-9 * sum * sumQQ && minimum >= 0)) {
         minimum = 0;
         scale = sumXQ / sumQQ;
       }
       const explained = scale * sumXQ - minimum * sumX;
-      if (scale > 0 && explained > mostExplained) {
+      if (scale > 0 && explained > mostExplained + 1e-9 * sumXX) {
         mostExplained = explained;
         idealScales[j] = scale;
         idealMinimums[j] = minimum;
       }
     }
-  }
-
-  function subBlockError(values: Float32Array, first: number, j: number, scale: number, minimum: number): number {
-    const inverse = scale === 0 ? 0 : 1 / scale;
-    let error = 0;
-    for (let i = j * subBlock; i < (j + 1) * subBlock; i++) {
-      const above = values[first + i]! + minimum;
-      const difference = above - scale * code(above * inverse);
-      error += weights[i]! * difference * difference;
-    }
-    return error;
   }
 
   /** Chooses each sub-block's integers for these d and e, near what they were or would ideally be; returns the error. */
@@ -101,10 +98,15 @@ export function affineEncoder({ subBlock, largestCode, largestScale }: AffineSha
       const scale = refine ? scales[j]! : d === 0 ? 0 : Math.round(idealScales[j]! / d);
       const minimum = refine ? minimums[j]! : e === 0 ? 0 : Math.round(idealMinimums[j]! / e);
       let least = Infinity;
-      for (let s = clamp(scale - 1); s <= clamp(scale + 1); s++) {
-        for (let m = clamp(minimum - 1); m <= clamp(minimum + 1); m++) {
-          const error = subBlockError(values, first, j, d * s, e * m);
-          if (error < least) [least, scales[j], minimums[j]] = [error, s, m];
+      for (let a = 0; a < 3; a++) {
+        for (let b = 0; b < 3; b++) {
+          const s = clamp(scale + outward(a));
+          const m = clamp(minimum + outward(b));
+          const error = subBlockError(values, first + j * subBlock, weights, j * subBlock, subBlock, largestCode, d * s, e * m, least);
+          if (error >= least) continue;
+          least = error;
+          scales[j] = s;
+          minimums[j] = m;
         }
       }
       total += least;
@@ -136,10 +138,10 @@ export function affineEncoder({ subBlock, largestCode, largestScale }: AffineSha
   return (values, first) => {
     errorWeights(values, first, weights);
     for (let j = 0; j < count; j++) fit(values, first, j);
-    let d = halfValue(halfBits(Math.max(...idealScales) / largestScale));
-    let e = halfValue(halfBits(Math.max(...idealMinimums) / largestScale));
+    let d = nearestScale(Math.max(...idealScales) / largestScale);
+    let e = nearestScale(Math.max(...idealMinimums) / largestScale);
     let least = Infinity;
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const error = chooseIntegers(values, first, d, e, round > 0);
       if (!(error < least)) break;
       least = error;
@@ -147,8 +149,8 @@ export function affineEncoder({ subBlock, largestCode, largestScale }: AffineSha
       best.scales.set(scales);
       best.minimums.set(minimums);
       const next = refitted(values, first, d, e);
-      d = halfValue(halfBits(next.d));
-      e = halfValue(halfBits(next.e));
+      d = nearestScale(next.d);
+      e = nearestScale(next.e);
     }
     for (let i = 0; i < 256; i++) {
       const j = (i / subBlock) | 0;
@@ -157,4 +159,28 @@ export function affineEncoder({ subBlock, largestCode, largestScale }: AffineSha
     }
     return best;
   };
+}
+
+/** The weighted squared error of one sub-block, or some number above `enough` once that is certain. */
+function subBlockError(
+  values: Float32Array,
+  first: number,
+  weights: Float64Array,
+  firstWeight: number,
+  count: number,
+  largestCode: number,
+  scale: number,
+  minimum: number,
+  enough: number,
+): number {
+  const inverse = scale === 0 ? 0 : 1 / scale;
+  let error = 0;
+  for (let i = 0; i < count && error <= enough; i++) {
+    const above = values[first + i]! + minimum;
+    const target = above * inverse;
+    const q = target > 0 ? (target >= largestCode ? largestCode : (target + 0.5) | 0) : 0;
+    const difference = above - scale * q;
+    error += weights[firstWeight + i]! * difference * difference;
+  }
+  return error;
 }

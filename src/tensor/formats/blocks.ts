@@ -53,6 +53,9 @@ export function checkFinite(name: string, values: Float32Array): void {
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
     if (value - value === 0) continue;
-    throw new FrugalError("FRUGAL_NUMERIC", `${name}: value ${i} is ${value}; only finite numbers can be stored, mend the tensor first`, { index: i, value });
+    throw new FrugalError("FRUGAL_NUMERIC", `${name}: value ${i} is ${value}; only finite numbers can be stored, mend the tensor first`, {
+      index: i,
+      value,
+    });
   }
 }

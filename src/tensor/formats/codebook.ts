@@ -12,6 +12,13 @@ export interface Codebook {
   readonly nearest: Uint8Array;
 }
 
+/** How `bestScale` looks for a scale: it maps the largest value close to the lowest level, or to either end, in `trials` steps of a fraction of it to both sides. */
+export interface ScaleSearch {
+  readonly trials: number;
+  readonly step: number;
+  readonly bothEnds: boolean;
+}
+
 export function codebook(levels: readonly number[]): Codebook {
   const lowest = Math.min(...levels);
   const highest = Math.max(...levels);
@@ -49,14 +56,19 @@ export function scaleError(
   return error;
 }
 
+/** 0, 1, -1, 2, -2, ...: trials start in the middle, and of equally good ones the first wins, the same in every block. */
+export const outward = (trial: number): number => ((trial & 1) === 1 ? (trial + 1) / 2 : -trial / 2);
+
+/** What is better only by rounding is not better. */
+const slack = 1 + 1e-9;
+
 /**
- * A scale that nearly minimises the weighted squared error. Tries mapping the largest value close to either end of the levels, `trials` steps of
- * the fraction `step` to both sides, and takes the least-squares scale of the best codes: with s = sum w x l and t = sum w l l that is s / t, and leaves s s / t less error.
+ * A scale that nearly minimises the weighted squared error: the least-squares scale of the best trial's codes.
+ * With s = sum w x l and t = sum w l l that scale is s / t, and it leaves s s / t less error than zeros would.
  */
 export function bestScale(
   book: Codebook,
-  trials: number,
-  step: number,
+  { trials, step, bothEnds }: ScaleSearch,
   values: Float32Array,
   first: number,
   weights: Float64Array,
@@ -68,9 +80,9 @@ export function bestScale(
   if (extreme === 0) return 0;
   let best = 0;
   let mostExplained = 0;
-  for (let end = 0; end < 2; end++) {
-    for (let trial = -trials; trial <= trials; trial++) {
-      const inverse = ((end === 0 ? book.lowest : book.highest) * (1 + trial * step)) / extreme;
+  for (let end = 0; end < (bothEnds ? 2 : 1); end++) {
+    for (let trial = 0; trial <= 2 * trials; trial++) {
+      const inverse = ((end === 0 ? book.lowest : book.highest) * (1 + outward(trial) * step)) / extreme;
       let cross = 0;
       let square = 0;
       for (let i = 0; i < count; i++) {
@@ -80,7 +92,7 @@ export function bestScale(
         cross += weighted * value;
         square += weighted * level;
       }
-      if (cross * cross > mostExplained * square) {
+      if (cross * cross > mostExplained * square * slack) {
         mostExplained = (cross * cross) / square;
         best = cross / square;
       }

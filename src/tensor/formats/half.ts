@@ -29,7 +29,9 @@ export function halfBits(value: number): number {
 }
 
 const pastHalf = (value: number): FrugalError =>
-  new FrugalError("FRUGAL_NUMERIC", `half precision: ${value} does not fit, the largest is 65504; store these values as F32 or BF16`, { value });
+  new FrugalError("FRUGAL_NUMERIC", `half precision: ${value} does not fit, the largest is 65504; store these values as F32 or BF16`, {
+    value,
+  });
 
 /** The half at `at`, which may be odd. */
 export const readHalf = (bytes: Uint8Array, at: number): number => halfValue(bytes[at]! | (bytes[at + 1]! << 8));
@@ -46,4 +48,10 @@ export function writeHalf(bytes: Uint8Array, at: number, value: number): number 
 export function inverseScale(scale: number): number {
   const inverse = Math.fround(1 / scale);
   return Number.isFinite(inverse) ? inverse : 0;
+}
+
+/** The nearest half's value, but never zero for a number that is not: under integer scales the smallest half still serves. */
+export function nearestScale(scale: number): number {
+  const half = halfValue(halfBits(scale));
+  return half !== 0 || scale === 0 ? half : Math.sign(scale) * 2 ** -24;
 }

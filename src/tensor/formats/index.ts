@@ -14,11 +14,34 @@ import { Q8_0 } from "./q8_0.ts";
 import { TQ1_0, TQ2_0 } from "./ternary.ts";
 
 export const formats: readonly StorageFormat[] = [
-  ...[F32, F16, BF16, F64],
-  ...[Q8_0, Q5_0, Q5_1, Q4_0, Q4_1],
-  ...[Q6_K, Q5_K, Q4_K, Q3_K, Q2_K],
-  ...[IQ4_NL, IQ4_XS, MXFP4, TQ1_0, TQ2_0],
-  ...[I8, I16, I32, I64, U8, U16, U32, U64, BOOL],
+  F32,
+  F16,
+  BF16,
+  F64,
+  Q8_0,
+  Q5_0,
+  Q5_1,
+  Q4_0,
+  Q4_1,
+  Q6_K,
+  Q5_K,
+  Q4_K,
+  Q3_K,
+  Q2_K,
+  IQ4_NL,
+  IQ4_XS,
+  MXFP4,
+  TQ1_0,
+  TQ2_0,
+  I8,
+  I16,
+  I32,
+  I64,
+  U8,
+  U16,
+  U32,
+  U64,
+  BOOL,
 ];
 
 /** The format of this name ("Q4_K"); throws FRUGAL_UNSUPPORTED where there is none. */
@@ -41,5 +64,7 @@ export function formatBySafetensorsType(type: string): StorageFormat {
 
 function unknown(what: string, value: string | number, known: readonly string[], near?: string): never {
   const hint = near === undefined ? "" : `, did you mean ${near}?`;
-  throw new FrugalError("FRUGAL_UNSUPPORTED", `storage formats: ${what} ${value} is not known${hint}; known are ${known.join(", ")}`, { value });
+  throw new FrugalError("FRUGAL_UNSUPPORTED", `storage formats: ${what} ${value} is not known${hint}; known are ${known.join(", ")}`, {
+    value,
+  });
 }

@@ -1,13 +1,14 @@
 /** IQ4_NL and IQ4_XS: 4-bit codes into 16 uneven levels, dense near zero where weights are. */
 import type { StorageFormat } from "../format.ts";
 import { type BlockLayout, blockFormat } from "./blocks.ts";
-import { bestScale, codebook, codeOf, scaleError } from "./codebook.ts";
+import { bestScale, codebook, codeOf, type ScaleSearch, scaleError } from "./codebook.ts";
 import { readHalf, writeHalf } from "./half.ts";
 import { scaledEncoder } from "./scaled_blocks.ts";
 import { errorWeights } from "./weights.ts";
 
 const book = codebook([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]);
-const search = { trials: 7, step: 1 / 127 };
+// Either sign of the scale may suit, since the levels lean to one side: trying both ends leaves 1 % less error in real weights.
+const search: ScaleSearch = { trials: 7, step: 1 / 127, bothEnds: true };
 
 /** 32 values from 16 bytes: the first half in the low nibbles. */
 function readNibbles(bytes: Uint8Array, at: number, scale: number, values: Float32Array, first: number): void {
@@ -27,7 +28,7 @@ const nl: BlockLayout = {
     const weights = new Float64Array(32);
     return (values, first, bytes, at) => {
       errorWeights(values, first, weights);
-      const ideal = bestScale(book, search.trials, search.step, values, first, weights, 0, 32);
+      const ideal = bestScale(book, search, values, first, weights, 0, 32);
       const scale = writeHalf(bytes, at, refined(ideal, values, first, weights));
       const inverse = scale === 0 ? 0 : 1 / scale;
       for (let i = 0; i < 16; i++) {
@@ -64,7 +65,7 @@ const xs: BlockLayout = {
     }
   },
   writer() {
-    const encode = scaledEncoder({ book, ...search, subBlock: 32, lowestScale: 32 });
+    const encode = scaledEncoder({ book, search, subBlock: 32, lowestScale: 32 });
     return (values, first, bytes, at) => {
       const { d, scales, codes } = encode(values, first);
       writeHalf(bytes, at, d);

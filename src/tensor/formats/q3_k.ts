@@ -28,7 +28,7 @@ const layout: BlockLayout = {
     }
   },
   writer() {
-    const encode = scaledEncoder({ book, trials: 9, step: 0.025, subBlock: 16, lowestScale: 32 });
+    const encode = scaledEncoder({ book, search: { trials: 9, step: 0.04, bothEnds: false }, subBlock: 16, lowestScale: 32 });
     return (values, first, bytes, at) => {
       const { d, scales, codes } = encode(values, first);
       for (let i = 0; i < 32; i++) {

@@ -67,7 +67,8 @@ function largestMagnitude(values: Float32Array, first: number, minimum: number, 
   return values[i]!;
 }
 
-const readWord = (bytes: Uint8Array, at: number): number => bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+const readWord = (bytes: Uint8Array, at: number): number =>
+  bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 
 function writeWord(bytes: Uint8Array, at: number, word: number): void {
   bytes[at] = word;

@@ -32,7 +32,7 @@ const layout: BlockLayout = {
     }
   },
   writer() {
-    const encode = scaledEncoder({ book, trials: 9, step: 0.003, subBlock: 16, lowestScale: 128 });
+    const encode = scaledEncoder({ book, search: { trials: 9, step: 0.006, bothEnds: false }, subBlock: 16, lowestScale: 128 });
     return (values, first, bytes, at) => {
       const { d, scales, codes } = encode(values, first);
       for (let i = 0; i < 128; i++) {
