@@ -15,10 +15,10 @@ export async function openSafetensorsDirectory(
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<SafetensorsFile> {
   for (const stem of stems) {
-    const index = joinPath(directory, `${stem}.safetensors.index.json`);
-    if (await exists(index)) return openShards(directory, index, options);
     const single = joinPath(directory, `${stem}.safetensors`);
     if (await exists(single)) return openOne(single, options);
+    const index = joinPath(directory, `${stem}.safetensors.index.json`);
+    if (await exists(index)) return openShards(directory, index, options);
   }
   const found = (await listDirectory(directory)).filter(({ name }) => name.endsWith(".safetensors"));
   if (found.length === 1) return openOne(joinPath(directory, found[0]!.name), options);
