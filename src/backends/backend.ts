@@ -49,6 +49,8 @@ export interface Call {
   readonly symbols: Symbols;
   /** One array for each `input` of the graph, of the size its shape has with these symbols. */
   readonly inputs: Inputs;
+  /** Arrays to write outputs into, by name, where type and length fit; else new ones are made. */
+  readonly into?: Outputs;
   /** Stops between kernels; rejects with `signal.reason`, and what the run did to the cache does not count: rerun the same rows. */
   readonly signal?: AbortSignal;
 }

@@ -1,13 +1,13 @@
 /** The reference backend: plain TypeScript, one op after the other, everything in f32. Slow and obvious; runs anywhere. */
 import { evaluatePolynomial, type Polynomial, printPolynomial, upperBound } from "../../graph/polynomial.ts";
-import { inOrder, type Value } from "../../graph/value.ts";
+import type { Value } from "../../graph/value.ts";
 import { verifyGraph } from "../../graph/verify.ts";
 import { allOps, opRules } from "../../ops/builder.ts";
 import { type CacheState, type CacheUse, pageSize } from "../../ops/cache.ts";
 import { FrugalError, nearest } from "../../tensor/error.ts";
 import type { Backend, Call, LoadedModel, MemoryReport, Outputs } from "../backend.ts";
 import { compile, expectSymbols, type Memory, type Program, runProgram } from "./program.ts";
-import { allocate, decodeWeights } from "./weights.ts";
+import { allocate, decodeWeights } from "../weights.ts";
 
 /**
  * Decodes all weights to f32 at load and keeps keys and values in f32, whatever `cacheFormat` says.
@@ -21,10 +21,17 @@ export function createReferenceBackend(): Backend {
       for (const graph of Object.values(graphs)) verifyGraph(graph, opRules);
       const programs = new Map(Object.entries(graphs).map(([name, graph]) => [name, compile(name, graph)]));
       const values = new Set([...programs.values()].flatMap(({ order }) => order));
-      const decoded = await decodeWeights([...values].filter(({ op }) => op === "weight"), weights, { signal, onProgress });
+      const decoded = await decodeWeights(
+        [...values].filter(({ op }) => op === "weight"),
+        weights,
+        { signal, onProgress },
+      );
       const uses = [...values].flatMap(cacheUses);
       if (uses.length > 0 && cachePages < 1)
-        throw new FrugalError("FRUGAL_BAD_ARGUMENT", `reference: the graph keeps keys and values, but cachePages is ${cachePages}; give the pages it may use`);
+        throw new FrugalError(
+          "FRUGAL_BAD_ARGUMENT",
+          `reference: the graph keeps keys and values, but cachePages is ${cachePages}; give the pages it may use`,
+        );
       const cache = createCache(uses, cachePages);
       const formula = [...programs.values()].reduce<Polynomial>((bound, { arena }) => upperBound(bound, arena), new Map());
       const arena = allocate("arena", evaluatePolynomial(formula, caps)).buffer as ArrayBuffer;
@@ -34,7 +41,9 @@ export function createReferenceBackend(): Backend {
         cache: cache.bytes,
         arenaFormula: printPolynomial(new Map([...formula].map(([m, v]) => [m, 4 * v]))),
       };
-      return loaded(programs, { weights: decoded, arena, cache: cache.state }, report, (call) => expectSymbols(call.program, call.symbols, caps));
+      return loaded(programs, { weights: decoded, arena, cache: cache.state }, report, (call) =>
+        expectSymbols(call.program, call.symbols, caps),
+      );
     },
   };
 }
@@ -70,11 +79,17 @@ function loaded(programs: ReadonlyMap<string, Program>, memory: Memory, report: 
 function unknownProgram(name: string, known: Iterable<string>): FrugalError {
   const names = [...known];
   const near = nearest(name, names);
-  return new FrugalError("FRUGAL_BAD_ARGUMENT", `reference: no program "${name}"; ${near === undefined ? `there are ${names.join(", ")}` : `did you mean "${near}"?`}`);
+  return new FrugalError(
+    "FRUGAL_BAD_ARGUMENT",
+    `reference: no program "${name}"; ${near === undefined ? `there are ${names.join(", ")}` : `did you mean "${near}"?`}`,
+  );
 }
 
 function cacheUses(value: Value): CacheUse[] {
-  const use = allOps[value.op]?.keeps?.(value.inputs.map(({ shape }) => shape), value.attributes);
+  const use = allOps[value.op]?.keeps?.(
+    value.inputs.map(({ shape }) => shape),
+    value.attributes,
+  );
   return use === undefined ? [] : [use];
 }
 
@@ -90,7 +105,10 @@ export function createCache(uses: readonly CacheUse[], pages: number): { readonl
       layers.set(use.index, layer);
       bytes += layer.keys.byteLength + layer.values.byteLength;
     } else if (known.heads !== use.heads || known.keySize !== use.keySize || known.valueSize !== use.valueSize)
-      throw new FrugalError("FRUGAL_SHAPE", `cache: layer ${use.index} is used with ${known.heads} heads of ${known.keySize}+${known.valueSize} and with ${use.heads} of ${use.keySize}+${use.valueSize}`);
+      throw new FrugalError(
+        "FRUGAL_SHAPE",
+        `cache: layer ${use.index} is used with ${known.heads} heads of ${known.keySize}+${known.valueSize} and with ${use.heads} of ${use.keySize}+${use.valueSize}`,
+      );
   }
   return { state: { pages, layer: (index) => layers.get(index)! }, bytes };
 }

@@ -68,23 +68,25 @@ function step(program: Program, value: Value, found: ReadonlyMap<Value, Tensor>,
   return compute(value, inputs, symbols, place, memory.cache);
 }
 
+/** Inputs that no output needs are welcome: programs of one kind are called alike. */
 function expectInputs(program: Program, inputs: Inputs, symbols: Symbols): void {
   const wanted = new Map(program.order.filter(({ op }) => op === "input").map((value) => [sourceName(value), value]));
   const fail = (name: string, problem: string): never => {
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${program.name}: input "${name}" ${problem}`, { program: program.name, input: name });
   };
-  for (const name of Object.keys(inputs)) {
-    if (wanted.has(name)) continue;
-    const near = nearest(name, wanted.keys());
-    fail(name, `is unknown; ${near === undefined ? `there are ${[...wanted.keys()].join(", ") || "none"}` : `did you mean "${near}"?`}`);
-  }
   for (const [name, value] of wanted) {
     const data = Object.hasOwn(inputs, name) ? inputs[name] : undefined;
     const shape = shapeOf(value, symbols);
-    if (data === undefined) fail(name, "is missing; give an array for each input of the graph");
-    else if (data instanceof Int32Array !== (value.type === "i32")) fail(name, `must be an ${value.type === "i32" ? "Int32Array" : "Float32Array"}`);
+    if (data === undefined) fail(name, missing(name, Object.keys(inputs)));
+    else if (data instanceof Int32Array !== (value.type === "i32"))
+      fail(name, `must be an ${value.type === "i32" ? "Int32Array" : "Float32Array"}`);
     else if (data.length !== size(shape)) fail(name, `must hold ${size(shape)} numbers for [${shape.join(", ")}], got ${data.length}`);
   }
+}
+
+function missing(name: string, given: readonly string[]): string {
+  const near = nearest(name, given);
+  return `is missing; ${near === undefined ? `got ${given.join(", ") || "none"}` : `is it "${near}"?`}`;
 }
 
 /** Throws FRUGAL_BAD_ARGUMENT where a symbol is not a size or above its cap. */
@@ -92,11 +94,20 @@ export function expectSymbols(program: string, symbols: Symbols, caps: Symbols):
   for (const name of symbolNames) {
     const value = evaluate({ constant: 0, coefficients: { [name]: 1 } }, symbols);
     if (!Number.isSafeInteger(value) || value < 0 || value > caps[name])
-      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${program}: ${name} must be 0 to ${caps[name]}, which the model was loaded for, got ${value}`, { symbol: name, value, cap: caps[name] });
+      throw new FrugalError(
+        "FRUGAL_BAD_ARGUMENT",
+        `${program}: ${name} must be 0 to ${caps[name]}, which the model was loaded for, got ${value}`,
+        { symbol: name, value, cap: caps[name] },
+      );
   }
 }
 
 function expectNumbers(program: string, output: string, data: Float32Array | Int32Array): void {
   const at = data.findIndex((v: number) => Number.isNaN(v));
-  if (at >= 0) throw new FrugalError("FRUGAL_NUMERIC", `${program}: output "${output}" is not a number at element ${at}; check the weights and inputs`, { program, output, element: at });
+  if (at >= 0)
+    throw new FrugalError(
+      "FRUGAL_NUMERIC",
+      `${program}: output "${output}" is not a number at element ${at}; check the weights and inputs`,
+      { program, output, element: at },
+    );
 }

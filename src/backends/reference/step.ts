@@ -13,7 +13,13 @@ export type Numbers = Tensor["data"];
 export const shapeOf = (value: Value, symbols: Symbols): Shape => value.shape.map((dim) => evaluate(dim, symbols));
 
 /** `memory` says where the result goes: an array of that many numbers. */
-export function compute(value: Value, inputs: readonly Tensor[], symbols: Symbols, memory: (length: number) => Numbers, cache?: CacheState): Tensor {
+export function compute(
+  value: Value,
+  inputs: readonly Tensor[],
+  symbols: Symbols,
+  memory: (length: number) => Numbers,
+  cache?: CacheState,
+): Tensor {
   const shape = shapeOf(value, symbols);
   const output = { shape, data: memory(size(shape)) };
   allOps[value.op]!.reference(inputs, output, evaluateAttributes(value.attributes, symbols), cache);

@@ -1,10 +1,10 @@
 /** Reads the weights that graphs use into plain f32 arrays, whatever they are stored as. */
-import { printDims } from "../../graph/dim.ts";
-import { sourceName, type Value } from "../../graph/value.ts";
-import { FrugalError, nearest } from "../../tensor/error.ts";
-import { storedBytes } from "../../tensor/format.ts";
-import { type Shape, size } from "../../tensor/shape.ts";
-import type { RowRange, Weight, Weights } from "../backend.ts";
+import { printDims } from "../graph/dim.ts";
+import { sourceName, type Value } from "../graph/value.ts";
+import { FrugalError, nearest } from "../tensor/error.ts";
+import { storedBytes } from "../tensor/format.ts";
+import { type Shape, size } from "../tensor/shape.ts";
+import type { RowRange, Weight, Weights } from "./backend.ts";
 
 export interface DecodeOptions {
   readonly signal?: AbortSignal | undefined;
@@ -15,7 +15,11 @@ export interface DecodeOptions {
 const bytesAtOnce = 1 << 22;
 
 /** By name. Throws FRUGAL_NOT_FOUND, FRUGAL_SHAPE, FRUGAL_OUT_OF_MEMORY, and what the source of a weight throws. */
-export async function decodeWeights(values: Iterable<Value>, weights: Weights, { signal, onProgress }: DecodeOptions): Promise<Map<string, Float32Array>> {
+export async function decodeWeights(
+  values: Iterable<Value>,
+  weights: Weights,
+  { signal, onProgress }: DecodeOptions,
+): Promise<Map<string, Float32Array>> {
   const wanted = new Map([...values].map((value) => [sourceName(value), findWeight(value, weights)]));
   const total = [...wanted.values()].reduce((sum, { shape }) => sum + 4 * size(shape), 0);
   let done = 0;
@@ -24,7 +28,10 @@ export async function decodeWeights(values: Iterable<Value>, weights: Weights, {
     signal?.throwIfAborted();
     const numbers = "values" in weight.content ? await weight.content.values() : allocate(name, size(weight.shape));
     if (numbers.length !== size(weight.shape))
-      throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${numbers.length}`);
+      throw new FrugalError(
+        "FRUGAL_SHAPE",
+        `weight "${name}": [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${numbers.length}`,
+      );
     if ("rows" in weight.content) await decodeRows(name, weight.content.rows, weight.shape, numbers, signal);
     decoded.set(name, numbers);
     done += 4 * numbers.length;
@@ -33,29 +40,50 @@ export async function decodeWeights(values: Iterable<Value>, weights: Weights, {
   return decoded;
 }
 
-function findWeight(value: Value, weights: Weights): Weight {
+export function findWeight(value: Value, weights: Weights): Weight {
   const name = sourceName(value);
   const weight = weights.get(name);
   if (weight === undefined) {
     const near = nearest(name, weights.keys());
-    throw new FrugalError("FRUGAL_NOT_FOUND", `weight "${name}": the graph needs it, but it is not among the ${weights.size} given${near === undefined ? "" : `; did you mean "${near}"?`}`, {
-      weight: name,
-    });
+    throw new FrugalError(
+      "FRUGAL_NOT_FOUND",
+      `weight "${name}": the graph needs it, but it is not among the ${weights.size} given${near === undefined ? "" : `; did you mean "${near}"?`}`,
+      {
+        weight: name,
+      },
+    );
   }
   if (weight.shape.join() !== value.shape.join())
-    throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": the graph needs ${printDims(value.shape)}, got [${weight.shape.join(", ")}]`, { weight: name });
+    throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": the graph needs ${printDims(value.shape)}, got [${weight.shape.join(", ")}]`, {
+      weight: name,
+    });
   return weight;
 }
 
-async function decodeRows(name: string, ranges: readonly RowRange[], shape: Shape, numbers: Float32Array, signal: AbortSignal | undefined): Promise<void> {
+async function decodeRows(
+  name: string,
+  ranges: readonly RowRange[],
+  shape: Shape,
+  numbers: Float32Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const width = shape[shape.length - 1] ?? 1;
   const rows = ranges.reduce((sum, { count }) => sum + count, 0);
   if (rows * width !== numbers.length)
-    throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": [${shape.join(", ")}] has ${numbers.length / width} rows, its parts have ${rows}`, { weight: name });
+    throw new FrugalError(
+      "FRUGAL_SHAPE",
+      `weight "${name}": [${shape.join(", ")}] has ${numbers.length / width} rows, its parts have ${rows}`,
+      { weight: name },
+    );
   let row = 0;
   for (const { tensor, first, count } of ranges) {
     const rowBytes = storedBytes(tensor.format, width);
-    if ((tensor.shape[tensor.shape.length - 1] ?? 1) !== width || !Number.isInteger(rowBytes) || first < 0 || (first + count) * rowBytes > tensor.byteLength)
+    if (
+      (tensor.shape[tensor.shape.length - 1] ?? 1) !== width ||
+      !Number.isInteger(rowBytes) ||
+      first < 0 ||
+      (first + count) * rowBytes > tensor.byteLength
+    )
       throw new FrugalError(
         "FRUGAL_SHAPE",
         `weight "${name}": rows ${first} to ${first + count} of width ${width} are not in ${tensor.name} [${tensor.shape.join(", ")}] ${tensor.format.name} of ${tensor.byteLength} bytes`,
@@ -77,6 +105,11 @@ export function allocate(what: string, length: number): Float32Array {
   try {
     return new Float32Array(length);
   } catch (cause) {
-    throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `${what}: no memory for ${4 * length} bytes; use a smaller model or fewer rows`, { needed: 4 * length }, { cause });
+    throw new FrugalError(
+      "FRUGAL_OUT_OF_MEMORY",
+      `${what}: no memory for ${4 * length} bytes; use a smaller model or fewer rows`,
+      { needed: 4 * length },
+      { cause },
+    );
   }
 }

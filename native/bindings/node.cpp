@@ -1,0 +1,380 @@
+// The Node-API face of the core. Every function checks its arguments and returns a value or throws a JS error; nothing here computes on the event loop.
+// Work that takes time runs on a model's driver thread, one job after the other, and settles a promise through one thread-safe function.
+#include <node_api.h>
+#include <string.h>
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../runtime/model.h"
+
+namespace {
+
+using frugal::Binding;
+using frugal::Outcome;
+
+struct Job {
+  std::function<void()> work;
+  std::function<void(napi_env, napi_deferred)> settle;
+  napi_deferred deferred = nullptr;
+  std::vector<napi_ref> kept;  // what JS must not collect meanwhile
+};
+
+struct Context {
+  std::unique_ptr<frugal::Model> model;
+  std::thread driver;
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<std::unique_ptr<Job>> queue;
+  bool ending = false;
+  int pending = 0;  // jobs not settled; touched by the event loop only
+  napi_threadsafe_function settled = nullptr;
+  std::atomic<int64_t> progress{0};
+
+  void drive() {
+    for (;;) {
+      std::unique_ptr<Job> job;
+      {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [&] { return ending || !queue.empty(); });
+        if (queue.empty()) return;
+        job = std::move(queue.front());
+        queue.pop_front();
+      }
+      job->work();
+      napi_call_threadsafe_function(settled, job.release(), napi_tsfn_blocking);
+    }
+  }
+  void end() {
+    {
+      std::lock_guard lock(mutex);
+      ending = true;
+    }
+    wake.notify_all();
+    if (driver.joinable()) driver.join();
+  }
+};
+
+napi_value fail(napi_env env, const char* message) {
+  napi_throw_error(env, "FRUGAL_NATIVE", message);
+  return nullptr;
+}
+
+void settle(napi_env env, napi_value, void* data, void* raw) {
+  auto* context = static_cast<Context*>(data);
+  std::unique_ptr<Job> job(static_cast<Job*>(raw));
+  if (!env) return;
+  for (napi_ref ref : job->kept) napi_delete_reference(env, ref);
+  if (--context->pending == 0) napi_unref_threadsafe_function(env, context->settled);
+  job->settle(env, job->deferred);
+}
+
+napi_value enqueue(napi_env env, Context* context, std::unique_ptr<Job> job) {
+  napi_value promise;
+  napi_create_promise(env, &job->deferred, &promise);
+  if (context->pending++ == 0) napi_ref_threadsafe_function(env, context->settled);
+  {
+    std::lock_guard lock(context->mutex);
+    context->queue.push_back(std::move(job));
+  }
+  context->wake.notify_one();
+  return promise;
+}
+
+// Arguments.
+struct Arguments {
+  napi_env env;
+  napi_value value[8];
+  size_t count = 8;
+  Arguments(napi_env e, napi_callback_info info) : env(e) { napi_get_cb_info(e, info, &count, value, nullptr, nullptr); }
+  Context* context() const {
+    void* p = nullptr;
+    if (count < 1 || napi_get_value_external(env, value[0], &p) != napi_ok) return nullptr;
+    auto* c = static_cast<Context*>(p);
+    return c && c->model ? c : nullptr;
+  }
+  int64_t integer(size_t i) const {
+    int64_t v = 0;
+    if (i < count) napi_get_value_int64(env, value[i], &v);
+    return v;
+  }
+};
+
+std::string text(napi_env env, napi_value value) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return {};
+  std::string s(length, '\0');
+  napi_get_value_string_utf8(env, value, s.data(), length + 1, &length);
+  return s;
+}
+
+struct Typed {
+  void* data = nullptr;
+  size_t count = 0, bytes = 0;
+};
+bool typed(napi_env env, napi_value value, Typed& t) {
+  bool is = false;
+  if (napi_is_typedarray(env, value, &is) != napi_ok || !is) return false;
+  napi_typedarray_type type;
+  if (napi_get_typedarray_info(env, value, &type, &t.count, &t.data, nullptr, nullptr) != napi_ok) return false;
+  const size_t size = type == napi_float64_array || type == napi_bigint64_array || type == napi_biguint64_array ? 8
+                      : type == napi_int16_array || type == napi_uint16_array                                 ? 2
+                      : type == napi_int8_array || type == napi_uint8_array || type == napi_uint8_clamped_array ? 1
+                                                                                                              : 4;
+  t.bytes = t.count * size;
+  return t.count == 0 || t.data != nullptr;
+}
+std::vector<napi_value> list(napi_env env, napi_value value) {
+  uint32_t n = 0;
+  std::vector<napi_value> items;
+  if (napi_get_array_length(env, value, &n) != napi_ok) return items;
+  items.resize(n);
+  for (uint32_t i = 0; i < n; ++i) napi_get_element(env, value, i, &items[i]);
+  return items;
+}
+napi_value number(napi_env env, double v) {
+  napi_value value;
+  napi_create_double(env, v, &value);
+  return value;
+}
+napi_value string(napi_env env, const std::string& s) {
+  napi_value value;
+  napi_create_string_utf8(env, s.data(), s.size(), &value);
+  return value;
+}
+void keep(napi_env env, Job& job, napi_value value) {
+  napi_ref ref;
+  if (napi_create_reference(env, value, 1, &ref) == napi_ok) job.kept.push_back(ref);
+}
+const std::atomic<int32_t>* flag(napi_env env, Job& job, napi_value value) {
+  Typed t;
+  if (!typed(env, value, t) || t.bytes < 4) return nullptr;
+  keep(env, job, value);
+  return static_cast<const std::atomic<int32_t>*>(t.data);
+}
+
+// sets() -> names of the kernel sets this processor runs, best first.
+napi_value sets(napi_env env, napi_callback_info) {
+  const char* names[8];
+  const int n = frugal::available_kernels(names, 8);
+  napi_value result;
+  napi_create_array(env, &result);
+  for (int i = 0; i < n; ++i) napi_set_element(env, result, uint32_t(i), string(env, names[i]));
+  return result;
+}
+
+void finalize(napi_env env, void* data, void*) {
+  auto* context = static_cast<Context*>(data);
+  context->end();
+  context->model.reset();
+  if (context->settled) napi_release_threadsafe_function(context->settled, napi_tsfn_abort);
+  (void)env;
+  delete context;
+}
+
+// create(threads, set) -> context
+napi_value create(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  int64_t threads = 0;
+  if (a.count < 2 || napi_get_value_int64(env, a.value[0], &threads) != napi_ok || threads < 1 || threads > 1024) return fail(env, "create: threads must be 1 to 1024");
+  const auto* set = frugal::choose_kernels(text(env, a.value[1]).c_str());
+  if (!set) return fail(env, "create: this processor does not run that kernel set");
+  auto* context = new Context;
+  napi_value name, external;
+  napi_create_string_utf8(env, "frugal", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, context, settle, &context->settled) != napi_ok) {
+    delete context;
+    return fail(env, "create: no thread-safe function");
+  }
+  napi_unref_threadsafe_function(env, context->settled);
+  try {
+    context->model = std::make_unique<frugal::Model>(*set, int(threads));
+    context->driver = std::thread([context] { context->drive(); });
+  } catch (const std::exception& e) {
+    napi_release_threadsafe_function(context->settled, napi_tsfn_abort);
+    delete context;
+    return fail(env, e.what());
+  }
+  napi_create_external(env, context, finalize, nullptr, &external);
+  return external;
+}
+
+// addVector(context, numbers) -> index
+napi_value add_vector(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  Typed t;
+  if (!context || !typed(env, a.value[1], t) || t.bytes % 4 != 0) return fail(env, "addVector: context and a 32-bit array");
+  return number(env, context->model->add_vector(t.data, int64_t(t.bytes / 4)));
+}
+
+// addMatrix(context, type, rows, inputs, experts) -> index or -1
+napi_value add_matrix(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  if (!context) return fail(env, "addMatrix: context");
+  return number(env, context->model->add_matrix(int(a.integer(1)), a.integer(2), a.integer(3), a.integer(4)));
+}
+
+// fill(context, paths, sources, buffers, cancel) -> promise of "" or what went wrong.
+// sources: 5 numbers each: matrix, path (or -1 - buffer), offset, rows, 0.
+napi_value fill(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  Typed t;
+  if (!context || a.count < 5 || !typed(env, a.value[2], t) || t.bytes != t.count * 8) return fail(env, "fill: context, paths, sources, buffers, cancel");
+  auto job = std::make_unique<Job>();
+  auto paths = std::make_shared<std::vector<std::string>>();
+  for (napi_value value : list(env, a.value[1])) paths->push_back(text(env, value));
+  std::vector<Typed> buffers;
+  for (napi_value value : list(env, a.value[3])) {
+    Typed buffer;
+    if (!typed(env, value, buffer)) return fail(env, "fill: buffers must be typed arrays");
+    keep(env, *job, value);
+    buffers.push_back(buffer);
+  }
+  auto sources = std::make_shared<std::vector<frugal::RowSource>>();
+  const double* numbers = static_cast<const double*>(t.data);
+  for (size_t i = 0; i + 4 < t.count; i += 5) {
+    const int place = int(numbers[i + 1]);
+    if (place >= int(paths->size()) || -1 - place >= int(buffers.size())) return fail(env, "fill: no such source");
+    sources->push_back({int(numbers[i]), place, place < 0 ? static_cast<const uint8_t*>(buffers[size_t(-1 - place)].data) : nullptr, uint64_t(numbers[i + 2]), int64_t(numbers[i + 3])});
+  }
+  const auto* cancel = flag(env, *job, a.value[4]);
+  auto result = std::make_shared<std::string>();
+  context->progress = 0;
+  job->work = [context, paths, sources, cancel, result] {
+    try {
+      *result = context->model->fill(*paths, *sources, context->progress, cancel);
+    } catch (const std::bad_alloc&) {
+      *result = "memory";
+    } catch (const std::exception& e) {
+      *result = e.what();
+    }
+  };
+  job->settle = [result](napi_env e, napi_deferred d) { napi_resolve_deferred(e, d, string(e, *result)); };
+  return enqueue(env, context, std::move(job));
+}
+
+// progress(context) -> bytes of weights packed so far
+napi_value progress(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  return number(env, context ? double(context->progress.load()) : 0);
+}
+
+// addProgram(context, words) -> index or -1
+napi_value add_program(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  Typed t;
+  if (!context || !typed(env, a.value[1], t)) return fail(env, "addProgram: context and words");
+  return number(env, context->model->add_program(static_cast<const int32_t*>(t.data), t.bytes / 4));
+}
+
+// allocate(context, arena bytes, scratch bytes, cache format, cache pages, layers) -> true, or false where memory is short
+napi_value allocate(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  Typed t;
+  if (!context || a.count < 6 || !typed(env, a.value[5], t)) return fail(env, "allocate: context, arena, scratch, format, pages, layers");
+  const auto* layers = static_cast<const int32_t*>(t.data);
+  bool good = false;
+  try {
+    good = context->model->allocate(size_t(a.integer(1)), size_t(a.integer(2)), int(a.integer(3)), a.integer(4), std::vector<int32_t>(layers, layers + t.count));
+  } catch (const std::exception&) {
+    good = false;
+  }
+  napi_value value;
+  napi_get_boolean(env, good, &value);
+  return value;
+}
+
+// memory(context) -> [weights, cache] bytes
+napi_value memory(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  if (!context) return fail(env, "memory: context");
+  napi_value result;
+  napi_create_array(env, &result);
+  napi_set_element(env, result, 0, number(env, double(context->model->weight_bytes())));
+  napi_set_element(env, result, 1, number(env, double(context->model->cache_bytes())));
+  return result;
+}
+
+// run(context, program, symbols, inputs, outputs, cancel) -> promise of [kind, step, fault, kernel]
+napi_value run(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  Typed symbols;
+  if (!context || a.count < 6 || !typed(env, a.value[2], symbols) || symbols.bytes != 16) return fail(env, "run: context, program, symbols, inputs, outputs, cancel");
+  auto job = std::make_unique<Job>();
+  struct State {
+    int program;
+    int32_t symbols[4];
+    std::vector<Binding> inputs, outputs;
+    Outcome outcome;
+  };
+  auto state = std::make_shared<State>();
+  state->program = int(a.integer(1));
+  memcpy(state->symbols, symbols.data, 16);
+  for (int which = 3; which <= 4; ++which)
+    for (napi_value value : list(env, a.value[which])) {
+      Typed t;
+      if (!typed(env, value, t) || t.bytes % 4 != 0) return fail(env, "run: inputs and outputs must be 32-bit arrays");
+      keep(env, *job, value);
+      (which == 3 ? state->inputs : state->outputs).push_back({t.data, int64_t(t.bytes / 4)});
+    }
+  const auto* cancel = flag(env, *job, a.value[5]);
+  job->work = [context, state, cancel] {
+    try {
+      state->outcome = context->model->run(state->program, state->symbols, state->inputs, state->outputs, cancel);
+    } catch (const std::exception&) {
+      state->outcome = {Outcome::bad_binding, -1, 0, 0};
+    }
+  };
+  job->settle = [state](napi_env e, napi_deferred d) {
+    napi_value result;
+    napi_create_array(e, &result);
+    const Outcome& o = state->outcome;
+    const int values[4] = {int(o.kind), o.step, o.fault_code, o.kernel};
+    for (uint32_t i = 0; i < 4; ++i) napi_set_element(e, result, i, number(e, values[i]));
+    napi_resolve_deferred(e, d, result);
+  };
+  return enqueue(env, context, std::move(job));
+}
+
+// dispose(context) -> promise; runs under way finish first, then threads end and memory goes back.
+napi_value dispose(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  if (!context) return fail(env, "dispose: context");
+  auto job = std::make_unique<Job>();
+  job->work = [context] { context->model.reset(); };
+  job->settle = [](napi_env e, napi_deferred d) {
+    napi_value undefined;
+    napi_get_undefined(e, &undefined);
+    napi_resolve_deferred(e, d, undefined);
+  };
+  return enqueue(env, context, std::move(job));
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  const struct { const char* name; napi_callback call; } functions[] = {
+      {"sets", sets}, {"create", create}, {"addVector", add_vector}, {"addMatrix", add_matrix}, {"fill", fill}, {"progress", progress},
+      {"addProgram", add_program}, {"allocate", allocate}, {"memory", memory}, {"run", run}, {"dispose", dispose}};
+  for (const auto& f : functions) {
+    napi_value value;
+    napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.call, nullptr, &value);
+    napi_set_named_property(env, exports, f.name, value);
+  }
+  return exports;
+}

@@ -1,0 +1,199 @@
+// linear: y_i = x · W_iᵀ (+ bias) (+ residual), for several matrices that read the same rows; and y = act(x · gateᵀ) * (x · upᵀ) as one.
+// arrays: x [rows, inputs], activations (null where all weights are floats), then for each product: matrix, second matrix (or null), y, bias (or null), residual (or null)
+// integers: for each product the gate's activation kind, or -1.
+#include "gate.h"
+#include "tile.h"
+
+namespace frugal::FRUGAL_ISA {
+
+// out[i][0..15], i < M: the products of one group.
+using Product = void (*)(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out);
+
+template <Layout L, int M> static void coded(const Matrix& w, int64_t group, const float*, const Activations& a, int64_t m, float* out, const int8_t* table) {
+  for (int lane = 0; lane < kGroupRows; lane += kLanes) {
+    F32 acc[M];
+    tile<L, M>(w.data + group * w.group_bytes, table, a, m, lane, acc);
+    for (int i = 0; i < M; ++i) store(out + i * kGroupRows + lane, acc[i]);
+  }
+}
+template <int type, int M, int G> static void floats(const Matrix& w, int64_t group, const float* x, const Activations&, int64_t m, float* out) {
+  for (int lane = 0; lane < kGroupRows; lane += kLanes) {
+    F32 acc[M][G];
+    float_tile<type, M, G>(w.data + group * w.group_bytes, w.group_bytes, x + m * w.inputs, w.inputs, lane, acc);
+    for (int i = 0; i < M; ++i)
+      for (int g = 0; g < G; ++g) store(out + (i * G + g) * kGroupRows + lane, acc[i][g]);
+  }
+}
+
+// Rows a tile takes: as many as the registers hold beside the 8 code vectors.
+constexpr int kTileSizes[] = {16, 8, 4, 2, 1};
+constexpr int kLargestTile = kLanes == 16 ? 16 : 4;
+
+#define ROWS(M) (kLargestTile >= M ? &product<type, M> : nullptr)
+template <int type, int M> static void product(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out) {
+  if constexpr (M > kLargestTile) return;
+  else {
+#define FORMAT(name, number, block, bytes, layout, table) \
+  if constexpr (type == number && layout.scale != ScaleKind::none) coded<layout, M>(w, group, x, a, m, out, table);
+    FRUGAL_FORMATS(FORMAT)
+#undef FORMAT
+    if constexpr (type == 0 || type == 1 || type == 30) floats<type, M, 1>(w, group, x, a, m, out);
+  }
+}
+template <int type> static Product find_rows(int size) {
+  return size == 16 ? ROWS(16) : size == 8 ? ROWS(8) : size == 4 ? ROWS(4) : size == 2 ? ROWS(2) : ROWS(1);
+}
+static Product find_product(int type, int size) {
+  switch (type) {
+#define FORMAT(name, number, block, bytes, layout, table) \
+  case number: return find_rows<number>(size);
+    FRUGAL_FORMATS(FORMAT)
+#undef FORMAT
+    default: return nullptr;
+  }
+}
+
+// Four groups at once for one row of float weights: one chain of additions a group would wait for itself.
+static bool four_groups(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out) {
+  if (w.type == 0) floats<0, 1, 4>(w, group, x, a, m, out);
+  else if (w.type == 1) floats<1, 1, 4>(w, group, x, a, m, out);
+  else if (w.type == 30) floats<30, 1, 4>(w, group, x, a, m, out);
+  else return false;
+  return true;
+}
+
+struct Linear {
+  const Matrix *w, *w2;
+  float* y;
+  int64_t outputs;
+  const float *bias, *residual;
+  int gate;
+
+  void finish(const float* out, const float* up, int64_t row, int64_t group) const {
+    const int64_t column = group * kGroupRows;
+    const int64_t left = outputs - column;
+    const int n = left < kGroupRows ? int(left) : kGroupRows;
+    float* to = y + row * outputs + column;
+    for (int lane = 0; lane < n; lane += kLanes) {
+      const int count = n - lane < kLanes ? n - lane : kLanes;
+      F32 v = load(out + lane);
+      if (up) v = gated(gate, v) * load(up + lane);
+      if (bias) v += load_first(bias + column + lane, count, 0);
+      if (residual) v += load_first(residual + row * outputs + column + lane, count, 0);
+      store_first(to + lane, count, v);
+    }
+  }
+
+  // All rows for groups [first, last).
+  void run(int64_t first, int64_t last, const float* x, const Activations& a, int64_t rows) const {
+    float out[16 * kGroupRows], up[16 * kGroupRows];
+    // Rows whose activations stay in the second-level cache while the groups pass.
+    const int64_t block = w->inputs > 0 ? (256 * 1024 / w->inputs + 16) / 16 * 16 : 16;
+    for (int64_t top = 0; top < rows; top += block) {
+      const int64_t bottom = top + block < rows ? top + block : rows;
+      for (int64_t g = first; g < last; ++g) {
+        if (bottom - top == 1 && !w2 && g + 4 <= last && four_groups(*w, g, x, a, top, out)) {
+          for (int i = 0; i < 4; ++i) finish(out + i * kGroupRows, nullptr, top, g + i);
+          g += 3;
+          continue;
+        }
+        int64_t m = top;
+        for (const int size : kTileSizes) {
+          if (size > kLargestTile) continue;
+          if (bottom - m < size) continue;
+          const Product one = find_product(w->type, size), two = w2 ? find_product(w2->type, size) : nullptr;
+          for (; bottom - m >= size; m += size) {
+            one(*w, g, x, a, m, out);
+            if (two) two(*w2, g, x, a, m, up);
+            for (int i = 0; i < size; ++i) finish(out + i * kGroupRows, two ? up + i * kGroupRows : nullptr, m + i, g);
+          }
+        }
+      }
+    }
+  }
+};
+
+}  // namespace frugal::FRUGAL_ISA
+
+KERNEL(linear) {
+  using namespace frugal;
+  using namespace frugal::FRUGAL_ISA;
+  constexpr int kMost = 16;
+  const Array& x = step.arrays[0];
+  const int64_t rows = x.rows();
+  const Activations a(step.arrays[1].data, rows, x.last());
+  Linear linears[kMost];
+  int64_t starts[kMost + 1] = {0};
+  const int count = step.integer_count < kMost ? step.integer_count : kMost;
+  for (int i = 0; i < count; ++i) {
+    const Array* arrays = step.arrays + 2 + 5 * i;
+    linears[i] = {arrays[0].matrix, arrays[1].matrix, arrays[2].f(), arrays[2].last(), arrays[3].f(), arrays[4].f(), step.integers[i]};
+    starts[i + 1] = starts[i] + (linears[i].outputs + kGroupRows - 1) / kGroupRows;
+  }
+  // Pieces of whole quadruples of groups, at least eight a thread where there is enough work, at most about 256 KB of weights.
+  const int64_t total = starts[count];
+  int64_t grain = total / (threads * 8) / 4 * 4;
+  grain = grain < 4 ? (total >= threads * 4 ? 4 : 1) : grain > 16 ? 16 : grain;
+  share(step, total, grain, [&](int64_t first, int64_t last) {
+    for (int i = 0; i < count; ++i) {
+      const int64_t from = first > starts[i] ? first : starts[i], to = last < starts[i + 1] ? last : starts[i + 1];
+      if (from < to) linears[i].run(from - starts[i], to - starts[i], x.f(), a, rows);
+    }
+  });
+}
+
+// expertLinear: row t*k+j of y is W[ids[t][j]] · x[t] (or x[t*k+j] where x has that many rows).
+// arrays: x, activations or null, matrix (experts one after the other, each padded to whole groups), ids [T, k], y [T*k, outputs]; integers: experts, outputs.
+KERNEL(expert_linear) {
+  using namespace frugal;
+  using namespace frugal::FRUGAL_ISA;
+  const Array &x = step.arrays[0], &ids = step.arrays[3], &y = step.arrays[4];
+  const Matrix& w = *step.arrays[2].matrix;
+  const Activations a(step.arrays[1].data, x.rows(), x.last());
+  const int64_t experts = step.integers[0], outputs = y.last(), groups = (outputs + kGroupRows - 1) / kGroupRows;
+  const int64_t routed = ids.size(), each_x = x.rows() == routed ? 1 : ids.last();
+  const Product one = find_product(w.type, 1);
+  for (int64_t r = 0; r < routed; ++r)
+    if (ids.i()[r] < 0 || ids.i()[r] >= experts) return raise(step, kIdOutOfRange);
+  // Expert by expert, so that a group is read from memory once for all its rows.
+  share(step, experts * groups, 4, [&](int64_t first, int64_t last) {
+    for (int64_t at = first; at < last; ++at) {
+      const int64_t expert = at / groups, group = at % groups, column = group * kGroupRows;
+      const int n = outputs - column < kGroupRows ? int(outputs - column) : kGroupRows;
+      for (int64_t r = 0; r < routed; ++r) {
+        if (ids.i()[r] != expert) continue;
+        float out[kGroupRows];
+        one(w, at, x.f(), a, r / each_x, out);
+        memcpy(y.f() + r * outputs + column, out, size_t(n) * 4);
+      }
+    }
+  });
+}
+
+// matmul of two activations: y = x · wᵀ. arrays: x [rows, K], w [N, K], y [rows, N]. Sixteen rows of w are turned into a group in scratch.
+KERNEL(matmul) {
+  using namespace frugal;
+  using namespace frugal::FRUGAL_ISA;
+  const Array &x = step.arrays[0], &w = step.arrays[1], &y = step.arrays[2];
+  const int64_t rows = x.rows(), inputs = x.last(), outputs = y.last();
+  if (step.scratch_bytes < size_t(inputs) * kGroupRows * 4) return raise(step, kScratchTooSmall);
+  float* panel = reinterpret_cast<float*>(step.scratch);
+  const Activations none(nullptr, 0, 0);
+  share(step, (outputs + kGroupRows - 1) / kGroupRows, 1, [&](int64_t first, int64_t last) {
+    for (int64_t g = first; g < last; ++g) {
+      const int64_t n = outputs - g * kGroupRows < kGroupRows ? outputs - g * kGroupRows : kGroupRows;
+      for (int64_t r = 0; r < kGroupRows; ++r)
+        for (int64_t k = 0; k < inputs; ++k) panel[k * kGroupRows + r] = r < n ? w.f()[(g * kGroupRows + r) * inputs + k] : 0;
+      const Matrix matrix{step.scratch, 0, outputs, inputs, size_t(inputs) * kGroupRows * 4};
+      float out[16 * kGroupRows];
+      int64_t m = 0;
+      for (const int size : kTileSizes) {
+        if (size > kLargestTile) continue;
+        for (; rows - m >= size; m += size) {
+          find_product(0, size)(matrix, 0, x.f(), none, m, out);
+          for (int i = 0; i < size; ++i) memcpy(y.f() + (m + i) * outputs + g * kGroupRows, out + i * kGroupRows, size_t(n) * 4);
+        }
+      }
+    }
+  });
+}

@@ -1,0 +1,157 @@
+// The inner loops of every matrix product: M activation rows times 16 weight rows of one layout.
+// Each output is acc = fma(integer dot product of a sub-block, weight scale * activation scale, acc), sub-blocks in order,
+// and the same for minima: whatever M, thread or chunk, the same bits.
+#pragma once
+#include "../formats/packed.h"
+#include "activations.h"
+#include "kernel.h"
+
+namespace frugal::FRUGAL_ISA {
+
+// The 8 code vectors of a block, for kLanes rows from `lane`.
+template <Layout L> static inline void load_codes(const uint8_t* block, int lane, const int8_t* table, Bytes* q) {
+  const uint8_t* p = block + 4 * lane;
+  const auto at = [&](int i) { return load_bytes(p + 64 * i); };
+  if constexpr (L.bits == 8) {
+    for (int j = 0; j < 8; ++j) q[j] = at(j);
+  } else if constexpr (L.bits >= 4) {
+    const Bytes low = splat_byte(15);
+    for (int j = 0; j < 4; ++j) {
+      const Bytes v = at(j);
+      q[j] = v & low;
+      q[j + 4] = shift_right<4>(v) & low;
+    }
+  } else {
+    const Bytes low = splat_byte(3);
+    for (int j = 0; j < 2; ++j) {
+      const Bytes v = at(j);
+      q[4 * j] = v & low;
+      q[4 * j + 1] = shift_right<2>(v) & low;
+      q[4 * j + 2] = shift_right<4>(v) & low;
+      q[4 * j + 3] = shift_right<6>(v) & low;
+    }
+  }
+  if constexpr (L.bits == 5 || L.bits == 3) {
+    constexpr int to = L.bits - 1;
+    const Bytes h = at(L.bits == 5 ? 4 : 2), mask = splat_byte(1 << to);
+    q[0] |= shift_left<to>(h) & mask;
+    q[1] |= shift_left<to - 1>(h) & mask;
+    if constexpr (to == 4) {
+      q[2] |= shift_left<2>(h) & mask;
+      q[3] |= shift_left<1>(h) & mask;
+      q[4] |= h & mask;
+      q[5] |= shift_right<1>(h) & mask;
+      q[6] |= shift_right<2>(h) & mask;
+      q[7] |= shift_right<3>(h) & mask;
+    } else {
+      q[2] |= h & mask;
+      q[3] |= shift_right<1>(h) & mask;
+      q[4] |= shift_right<2>(h) & mask;
+      q[5] |= shift_right<3>(h) & mask;
+      q[6] |= shift_right<4>(h) & mask;
+      q[7] |= shift_right<5>(h) & mask;
+    }
+  }
+  if constexpr (L.bits == 6) {
+    const Bytes mask = splat_byte(48);
+    for (int j = 0; j < 2; ++j) {
+      const Bytes h = at(4 + j);
+      q[4 * j] |= shift_left<4>(h) & mask;
+      q[4 * j + 1] |= shift_left<2>(h) & mask;
+      q[4 * j + 2] |= h & mask;
+      q[4 * j + 3] |= shift_right<2>(h) & mask;
+    }
+  }
+  if constexpr (L.codes == CodeKind::table)
+    for (int j = 0; j < 8; ++j) q[j] = signed_bytes(lookup(table, q[j]));
+  if constexpr (L.codes == CodeKind::signed_byte)
+    for (int j = 0; j < 8; ++j) q[j] = signed_bytes(q[j]);
+}
+
+// The scale of sub-block `sub` of block `b`, for kLanes rows; `scales` is the group's scale area.
+template <Layout L> static inline F32 load_scale(const uint8_t* scales, int64_t b, int sub, int lane) {
+  constexpr int subs = 32 / L.sub_block, columns = L.minimum ? 2 : 1;
+  if constexpr (L.scale == ScaleKind::half) {
+    return load_half(reinterpret_cast<const uint16_t*>(scales + b * L.scale_bytes() + sub * columns * 32) + lane);
+  } else if constexpr (L.scale == ScaleKind::exponent) {
+    const I32 e = load_u8(scales + b * L.scale_bytes() + sub * 16 + lane);
+    const I32 normal = (e - 1) << 23, tiny = e == 0 ? splat_i(0x00200000) : splat_i(0x00400000);
+    return from_bits(e < 2 ? tiny : normal);
+  } else {
+    const uint8_t* super = scales + b / 8 * L.scale_bytes();
+    const uint8_t* bytes = super + columns * 32 + (b % 8 * subs + sub) * columns * 16;
+    const F32 d = load_half(reinterpret_cast<const uint16_t*>(super) + lane);
+    const I32 s = L.signed_scale ? load_s8(reinterpret_cast<const int8_t*>(bytes) + lane) : load_u8(bytes + lane);
+    return d * to_float(s);
+  }
+}
+template <Layout L> static inline F32 load_minimum(const uint8_t* scales, int64_t b, int sub, int lane) {
+  constexpr int subs = 32 / L.sub_block;
+  if constexpr (L.scale == ScaleKind::half) {
+    return load_half(reinterpret_cast<const uint16_t*>(scales + b * L.scale_bytes() + sub * 64 + 32) + lane);
+  } else {
+    const uint8_t* super = scales + b / 8 * L.scale_bytes();
+    const uint8_t* bytes = super + 64 + (b % 8 * subs + sub) * 32 + 16;
+    return load_half(reinterpret_cast<const uint16_t*>(super + 32) + lane) * to_float(load_u8(bytes + lane));
+  }
+}
+
+// M rows from row m of `a` times kLanes weight rows from `lane` of a group.
+template <Layout L, int M> static inline void tile(const uint8_t* group, const int8_t* table, const Activations& a, int64_t m, int lane, F32* acc) {
+  constexpr int subs = 32 / L.sub_block, vectors = 8 / subs;
+  constexpr int shift = L.codes == CodeKind::offset ? L.zero_shift : kBiasedBytes ? 7 : -1;
+  const uint8_t* scales = group + a.blocks * L.code_bytes();
+  const int8_t* codes = a.codes + m * a.inputs;
+  for (int i = 0; i < M; ++i) acc[i] = splat(0);
+  const uint8_t* block = group;
+  for (int64_t b = 0; b < a.blocks; ++b, block += L.code_bytes()) {
+    if constexpr (M == 1)
+      for (int i = 0; i < L.code_bytes(); i += 64) prefetch(block + 2048 + i);
+    Bytes q[8];
+    load_codes<L>(block, lane, table, q);
+#pragma GCC unroll 2
+    for (int sub = 0; sub < subs; ++sub) {
+      const F32 scale = load_scale<L>(scales, b, sub, lane);
+      F32 minimum;
+      if constexpr (L.minimum) minimum = -load_minimum<L>(scales, b, sub, lane);
+#pragma GCC unroll 16
+      for (int i = 0; i < M; ++i) {
+        const int64_t at = (m + i) * a.blocks + b;
+        I32 start = splat_i(0);
+        if constexpr (shift >= 0) start = splat_i(subs == 1 ? a.minus32[at] : a.minus16[2 * at + sub]) << shift;
+        const I32 product = dot<L.dot_bits(), vectors>(q + sub * vectors, codes + i * a.inputs + b * 32 + sub * 16, start);
+        acc[i] = fma(to_float(product), scale * splat(a.scale[at]), acc[i]);
+        if constexpr (L.minimum) acc[i] = fma(minimum, splat(subs == 1 ? a.sum32[at] : a.sum16[2 * at + sub]), acc[i]);
+      }
+    }
+  }
+}
+
+// The same for weights stored as floats, [input][16 rows]: `width` is kLanes rows times G groups next to each other.
+template <int type> static inline F32 load_weight(const uint8_t* p) {
+  if constexpr (type == 0) return load(reinterpret_cast<const float*>(p));
+  else if constexpr (type == 1) return load_half(reinterpret_cast<const uint16_t*>(p));
+  else return load_bfloat(reinterpret_cast<const uint16_t*>(p));
+}
+template <int type, int M, int G> static inline void float_tile(const uint8_t* group, size_t group_bytes, const float* x, int64_t inputs, int lane, F32 (*acc)[G]) {
+  constexpr int bytes = type == 0 ? 4 : 2;
+  for (int i = 0; i < M; ++i)
+    for (int g = 0; g < G; ++g) acc[i][g] = splat(0);
+  const uint8_t* p = group + lane * bytes;
+  for (int64_t k = 0; k < inputs; ++k, p += kGroupRows * bytes) {
+    F32 w[G];
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      w[g] = load_weight<type>(p + g * group_bytes);
+      if constexpr (M == 1) prefetch(p + g * group_bytes + 1024);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i) {
+      const F32 v = splat(x[i * inputs + k]);
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) acc[i][g] = fma(w[g], v, acc[i][g]);
+    }
+  }
+}
+
+}  // namespace frugal::FRUGAL_ISA

@@ -1,0 +1,76 @@
+// A loaded model: packed weights, programs, arena, cache, threads. Used by one thread at a time (the driver of the binding).
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dispatch.h"
+#include "memory.h"
+#include "pool.h"
+#include "program.h"
+
+namespace frugal {
+
+// Rows of a file or of memory that fill a matrix, in order.
+struct RowSource {
+  int matrix;
+  int file;             // index of a path, or -1
+  const uint8_t* data;  // where file < 0
+  uint64_t offset;      // of the first row
+  int64_t rows;
+};
+
+struct Binding {
+  void* data;
+  int64_t count;  // 4-byte elements
+};
+
+// How a run ended: `step` is the step of a fault.
+struct Outcome {
+  enum Kind { done, cancelled, fault, bad_binding } kind = done;
+  int step = 0, fault_code = 0, kernel = 0;
+};
+
+class Model {
+ public:
+  Model(const KernelSet& set, int threads) : set_(set), pool_(threads) {}
+
+  int add_vector(const void* data, int64_t count);
+  // Rows of all experts; each expert is padded to whole groups.
+  int add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts);
+  // Packs all sources; empty on success, else what went wrong. `done_bytes` is advanced for progress, `cancel` stops.
+  std::string fill(const std::vector<std::string>& paths, const std::vector<RowSource>& sources, std::atomic<int64_t>& done_bytes, const std::atomic<int32_t>* cancel);
+  size_t weight_bytes() const { return weights_.bytes() + vector_bytes_; }
+
+  int add_program(const int32_t* words, size_t count);
+  // False where memory is short. `layers`: heads, key size, value size of each.
+  bool allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, int64_t cache_pages, const std::vector<int32_t>& layers);
+  size_t cache_bytes() const { return cache_memory_.bytes(); }
+
+  Outcome run(int program, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, const std::atomic<int32_t>* cancel);
+
+ private:
+  struct PackedMatrix {
+    Matrix matrix;
+    int64_t experts, rows_per_expert, groups_per_expert;
+    size_t offset;
+  };
+  struct alignas(64) StepState {
+    std::atomic<int32_t> next, fault, stop;
+  };
+  bool resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Array& array) const;
+
+  const KernelSet& set_;
+  Pool pool_;
+  std::vector<std::unique_ptr<uint32_t[]>> vectors_;
+  std::vector<int64_t> vector_counts_;
+  size_t vector_bytes_ = 0, packed_bytes_ = 0, scratch_bytes_ = 0;
+  std::vector<PackedMatrix> matrices_;
+  std::vector<Program> programs_;
+  Memory weights_, arena_, scratch_, cache_memory_;
+  std::vector<Cache::Layer> layers_;
+  Cache cache_;
+};
+
+}  // namespace frugal

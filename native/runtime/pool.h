@@ -1,0 +1,34 @@
+// Threads that do the steps of one model together: each job is run by all of them, with a barrier that spins briefly, then sleeps.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace frugal {
+
+class Pool {
+ public:
+  // The caller of run() is thread 0; `threads - 1` more are started.
+  explicit Pool(int threads);
+  ~Pool();
+  int threads() const { return threads_; }
+  // Runs job(thread) on all threads and waits for all.
+  void run(const std::function<void(int)>& job);
+  // Inside a job: waits until all threads are here.
+  void barrier();
+
+ private:
+  void work(int thread);
+  const int threads_;
+  std::vector<std::thread> workers_;
+  const std::function<void(int)>* job_ = nullptr;
+  std::atomic<uint32_t> generation_{0}, arrived_{0}, phase_{0}, finished_{0};
+  std::atomic<bool> ending_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+}  // namespace frugal

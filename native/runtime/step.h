@@ -1,0 +1,66 @@
+// What a kernel is given: the step's operands resolved for this run. A program is a list of steps; see src/backends/native/program.ts.
+#pragma once
+#include <atomic>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../formats/packed.h"
+
+namespace frugal {
+
+constexpr int kMaxRank = 4;
+constexpr int kPageSize = 32;
+
+// An operand: numbers, or a packed matrix.
+struct Array {
+  void* data = nullptr;
+  const Matrix* matrix = nullptr;
+  int rank = 0;
+  int64_t dim[kMaxRank] = {1, 1, 1, 1};
+  float* f() const { return static_cast<float*>(data); }
+  int32_t* i() const { return static_cast<int32_t*>(data); }
+  int64_t size() const {
+    int64_t n = 1;
+    for (int d = 0; d < rank; ++d) n *= dim[d];
+    return n;
+  }
+  int64_t last() const { return rank == 0 ? 1 : dim[rank - 1]; }
+  int64_t rows() const { return last() == 0 ? 0 : size() / last(); }
+};
+
+// Keys and values of all layers: of a layer and head, a page holds keys as [size][32 tokens] and values as [32 tokens][size].
+struct Cache {
+  enum Format { f32, f16, q8_0 };
+  struct Layer {
+    uint8_t *keys, *values;
+    int heads, key_size, value_size;
+  };
+  int format = f16;
+  int64_t pages = 0;
+  const Layer* layers = nullptr;
+  int layer_count = 0;
+};
+
+struct Step {
+  int kernel = 0;
+  int array_count = 0, integer_count = 0, number_count = 0;
+  const Array* arrays = nullptr;
+  const int32_t* integers = nullptr;
+  const float* numbers = nullptr;
+  const Cache* cache = nullptr;
+  // Zero at the start of each run: threads take chunks of work from it.
+  std::atomic<int32_t>* next = nullptr;
+  // Set by a kernel that met an id out of range or the like; the value says which rule (see runtime/fault.h).
+  std::atomic<int32_t>* fault = nullptr;
+  // Memory of this thread alone.
+  uint8_t* scratch = nullptr;
+  size_t scratch_bytes = 0;
+};
+
+// Thread `thread` of `threads` does its share of a step.
+using Kernel = void (*)(const Step& step, int thread, int threads);
+
+// Faults of a step.
+enum Fault : int32_t { kNoFault = 0, kIdOutOfRange = 1, kPageOutOfRange = 2, kNotFinite = 3, kScratchTooSmall = 4 };
+
+}  // namespace frugal

@@ -1,0 +1,57 @@
+// The whole vector vocabulary. Kernels use these names and no intrinsics; one small file an instruction set.
+//   F32, I32      kLanes floats or 32-bit integers          Bytes   4 * kLanes bytes, 4 neighbouring ones to a lane
+// Every function is the same arithmetic in every instruction set, except that only those with FMA round once in `fma`.
+#pragma once
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__) && defined(__AVX512VNNI__)
+#include "avx512.h"
+#elif defined(__AVX2__) && defined(__FMA__)
+#include "avx2.h"
+#else
+#include "portable.h"
+#endif
+
+namespace frugal::FRUGAL_ISA {
+
+static inline F32 splat(float v) { return F32{} + v; }
+static inline I32 splat_i(int32_t v) { return I32{} + v; }
+static inline F32 load(const float* p) { F32 v; memcpy(&v, p, sizeof v); return v; }
+static inline void store(float* p, F32 v) { memcpy(p, &v, sizeof v); }
+static inline F32 load_first(const float* p, int n, float fill) { F32 v = splat(fill); memcpy(&v, p, n * 4); return v; }
+static inline void store_first(float* p, int n, F32 v) { memcpy(p, &v, n * 4); }
+static inline Bytes load_bytes(const void* p) { Bytes v; memcpy(&v, p, sizeof v); return v; }
+static inline I32 load_i(const int32_t* p) { I32 v; memcpy(&v, p, sizeof v); return v; }
+static inline F32 max(F32 a, F32 b) { return a > b ? a : b; }
+static inline F32 min(F32 a, F32 b) { return a < b ? a : b; }
+static inline F32 to_float(I32 v) { return __builtin_convertvector(v, F32); }
+static inline I32 bits_of(F32 v) { I32 r; memcpy(&r, &v, sizeof r); return r; }
+static inline F32 from_bits(I32 v) { F32 r; memcpy(&r, &v, sizeof r); return r; }
+
+// Halving sums and maxima: a fixed tree for each instruction set.
+static inline float sum(F32 v) {
+  float t[kLanes];
+  memcpy(t, &v, sizeof v);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) t[i] += t[i + half];
+  return t[0];
+}
+static inline float max(F32 v) {
+  float t[kLanes];
+  memcpy(t, &v, sizeof v);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
+  return t[0];
+}
+
+// Calls f(vector, index, count) over p[0..n): full vectors, then one short one filled with `fill`.
+template <class F> static inline void each(const float* p, int64_t n, float fill, F f) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) f(load(p + i), i, kLanes);
+  if (i < n) f(load_first(p + i, int(n - i), fill), i, int(n - i));
+}
+
+}  // namespace frugal::FRUGAL_ISA
+
+#include "math.h"

@@ -1,0 +1,176 @@
+/** The native backend: graphs become programs of the C++ core, weights are packed for its kernels, and a run is one asynchronous call. */
+import { evaluatePolynomial, type Polynomial, printPolynomial, scaled, upperBound } from "../../graph/polynomial.ts";
+import { type Dims, evaluate, type Symbols, symbolNames } from "../../graph/dim.ts";
+import { type Graph, inOrder, sourceName, type Value } from "../../graph/value.ts";
+import { verifyGraph } from "../../graph/verify.ts";
+import { allOps, opRules } from "../../ops/builder.ts";
+import { type CacheUse, pageSize } from "../../ops/cache.ts";
+import { FrugalError, nearest } from "../../tensor/error.ts";
+import { planMemory } from "../../transforms/plan-memory.ts";
+import type { Backend, CacheFormat, Call, LoadedModel, LoadOptions, Outputs, Weights } from "../backend.ts";
+import { type Addon, findAddon, type Handle } from "./addon.ts";
+import { lower, type Lowered } from "./lower.ts";
+import { loadingWeights } from "./weights.ts";
+import { encodeProgram, kernels } from "./words.ts";
+
+export interface NativeOptions {
+  /** Threads that compute together; as many as this process may use where absent. */
+  readonly threads: number;
+  /** "avx512", "avx2", "portable"; the best one where absent. */
+  readonly instructionSet?: string;
+}
+
+/** The native backend, or why this machine has none. */
+export function createNativeBackend(options: NativeOptions): { readonly backend: Backend } | { readonly reason: string } {
+  const found = findAddon();
+  if ("reason" in found) return found;
+  const { addon } = found;
+  const sets = addon.sets();
+  const set = options.instructionSet ?? sets[0]!;
+  if (!sets.includes(set))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: this processor does not run "${set}"; it runs ${sets.join(", ")}`, { instructionSet: set });
+  if (!Number.isInteger(options.threads) || options.threads < 1 || options.threads > 1024)
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: threads must be a whole number from 1 to 1024, got ${options.threads}`, { threads: options.threads });
+  return {
+    backend: {
+      name: "native",
+      description: `native: C++, ${set}, ${options.threads} ${options.threads === 1 ? "thread" : "threads"}`,
+      load: (graphs, weights, load) => loadNative(addon, addon.create(options.threads, set), graphs, weights, load),
+    },
+  };
+}
+
+interface Program {
+  readonly index: number;
+  readonly lowered: Lowered;
+}
+
+const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
+
+async function loadNative(addon: Addon, handle: Handle, graphs: Readonly<Record<string, Graph>>, weights: Weights, options: LoadOptions): Promise<LoadedModel> {
+  try {
+    for (const graph of Object.values(graphs)) verifyGraph(graph, opRules);
+    const loading = loadingWeights(addon, handle, weights);
+    const lowered = Object.entries(graphs).map(([name, graph]) => [name, lower(graph, loading)] as const);
+    const plans = lowered.map(([, { buffers }]) => planMemory(buffers));
+    const arena = plans.reduce<Polynomial>((bound, { size }) => upperBound(bound, size), new Map());
+    const arenaBytes = 4 * evaluatePolynomial(arena, options.caps);
+    const programs = new Map<string, Program>();
+    lowered.forEach(([name, program], i) => {
+      const words = encodeProgram(program.steps, (buffer) => evaluatePolynomial(plans[i]!.offsets[buffer]!, options.caps));
+      const index = addon.addProgram(handle, words);
+      if (index < 0) throw new FrugalError("FRUGAL_INTERNAL", `native: the core refuses program "${name}"`);
+      programs.set(name, { index, lowered: program });
+    });
+    await loading.fill(options.signal, options.onProgress);
+    const layers = cacheLayers(graphs);
+    const pages = layers.length > 0 ? (options.cachePages ?? 0) : 0;
+    if (layers.length > 0 && pages < 1)
+      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: the graph keeps keys and values, but cachePages is ${pages}; give the pages it may use`);
+    const scratch = Math.max(...lowered.map(([, { scratchBytes }]) => scratchBytes), 64);
+    if (!addon.allocate(handle, arenaBytes, scratch, cacheFormats.indexOf(options.cacheFormat ?? "F16"), pages, Int32Array.from(layers)))
+      throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `native: no memory for an arena of ${arenaBytes} bytes and ${pages} pages of cache; ask for a shorter context`, { needed: arenaBytes });
+    const [weightBytes, cacheBytes] = addon.memory(handle);
+    const memory = { weights: weightBytes, arena: arenaBytes, cache: cacheBytes, arenaFormula: printPolynomial(scaled(arena, 4)) };
+    return loadedModel(addon, handle, programs, options.caps, memory);
+  } catch (error) {
+    await addon.dispose(handle);
+    throw error;
+  }
+}
+
+function loadedModel(addon: Addon, handle: Handle, programs: ReadonlyMap<string, Program>, caps: Symbols, memory: LoadedModel["memory"]): LoadedModel {
+  let disposed: Promise<void> | undefined;
+  return {
+    async run(call): Promise<Outputs> {
+      if (disposed) throw new FrugalError("FRUGAL_DISPOSED", "native: the model was disposed; load it again");
+      const program = programs.get(call.program);
+      if (program === undefined) throw unknownProgram(call.program, programs.keys());
+      return runProgram(addon, handle, program, call, caps);
+    },
+    get memory() {
+      return disposed ? { weights: 0, arena: 0, cache: 0, arenaFormula: "0" } : memory;
+    },
+    dispose() {
+      disposed ??= addon.dispose(handle);
+      return disposed;
+    },
+  };
+}
+
+async function runProgram(addon: Addon, handle: Handle, program: Program, call: Call, caps: Symbols): Promise<Outputs> {
+  call.signal?.throwIfAborted();
+  for (const name of symbolNames) {
+    const value = call.symbols[name];
+    if (!Number.isInteger(value) || value < 0 || value > caps[name])
+      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: ${name} must be a whole number from 0 to ${caps[name]}, got ${value}`, { symbol: name, value });
+  }
+  const { lowered } = program;
+  const inputs = lowered.inputs.map((value) => inputArray(value, call));
+  const outputs = lowered.outputs.map(([name, value]) => {
+    const length = count(value.shape, call.symbols);
+    const given = call.into?.[name];
+    if (given !== undefined && given.length === length && given instanceof (value.type === "i32" ? Int32Array : Float32Array)) return given;
+    return value.type === "i32" ? new Int32Array(length) : new Float32Array(length);
+  });
+  const cancel = new Int32Array(1);
+  const abort = (): void => void (cancel[0] = 1);
+  call.signal?.addEventListener("abort", abort, { once: true });
+  try {
+    const symbols = Int32Array.from(symbolNames, (name) => call.symbols[name]);
+    const [kind, step, fault, kernel] = await addon.run(handle, program.index, symbols, inputs, outputs, cancel);
+    if (kind !== 0) {
+      if (kind === 1) call.signal?.throwIfAborted();
+      throw runError(kind, step, fault, kernels[kernel] ?? "?", lowered);
+    }
+  } finally {
+    call.signal?.removeEventListener("abort", abort);
+  }
+  return Object.fromEntries(lowered.outputs.map(([name], i) => [name, outputs[i]!]));
+}
+
+const count = (shape: Dims, symbols: Symbols): number => shape.reduce<number>((n, dim) => n * evaluate(dim, symbols), 1);
+
+function inputArray(value: Value, { inputs, symbols, program }: Call): Int32Array | Float32Array {
+  const name = sourceName(value);
+  const given = inputs[name];
+  const length = count(value.shape, symbols);
+  const fits = value.type === "i32" ? given instanceof Int32Array : given instanceof Float32Array;
+  if (given !== undefined && fits && given.length === length) return given;
+  const got = given === undefined ? "nothing" : `${given.constructor.name} of ${given.length}`;
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: input "${name}" of "${program}" must be ${value.type} of ${length} elements, got ${got}`, { input: name, length });
+}
+
+/** By the numbers of `Fault` in native/runtime/step.h. */
+const faults: Readonly<Record<number, (kernel: string) => FrugalError>> = {
+  1: (kernel) => new FrugalError("FRUGAL_BAD_ARGUMENT", `native: ${kernel} met an id out of range; ids must be below the vocabulary's size and offsets must rise`, { kernel }),
+  2: (kernel) => new FrugalError("FRUGAL_BAD_ARGUMENT", `native: ${kernel} met a position or page outside the cache; check positions, contextLengths and pageTable`, { kernel }),
+  3: (kernel) => new FrugalError("FRUGAL_NUMERIC", "native: a result is NaN or infinite; the weights are broken, or too large for their format", { kernel }),
+};
+
+function runError(kind: number, step: number, fault: number, kernel: string, lowered: Lowered): FrugalError {
+  const known = kind === 2 ? faults[fault] : undefined;
+  if (known) return known(kernel);
+  return new FrugalError("FRUGAL_INTERNAL", `native: step ${step} of ${lowered.steps.length} (${kernel}) failed with outcome ${kind}, fault ${fault}`, { step, kind, fault });
+}
+
+function unknownProgram(name: string, known: Iterable<string>): FrugalError {
+  const names = [...known];
+  const near = nearest(name, names);
+  return new FrugalError("FRUGAL_BAD_ARGUMENT", `native: no program "${name}"; ${near === undefined ? `there are ${names.join(", ")}` : `did you mean "${near}"?`}`);
+}
+
+/** Heads, key size and value size of each layer that keeps keys and values; a layer in between that keeps none has no heads. */
+function cacheLayers(graphs: Readonly<Record<string, Graph>>): number[] {
+  const uses = new Map<number, CacheUse>();
+  for (const graph of Object.values(graphs))
+    for (const value of inOrder(graph.outputs.values())) {
+      const use = allOps[value.op]?.keeps?.(value.inputs.map(({ shape }) => shape), value.attributes);
+      if (use) uses.set(use.index, use);
+    }
+  const last = Math.max(-1, ...uses.keys());
+  return Array.from({ length: last + 1 }, (_, i) => uses.get(i)).flatMap((use) => (use ? [use.heads, use.keySize, use.valueSize] : [0, 0, 0]));
+}
+
+/** Tokens a page holds, for those who size the cache. */
+export const tokensPerPage: number = pageSize;
