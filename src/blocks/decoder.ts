@@ -3,24 +3,10 @@ import { symbol } from "../graph/dim.ts";
 import type { Graph, Value } from "../graph/value.ts";
 import { createBuilder } from "../ops/builder.ts";
 import type { Builder } from "../ops/op.ts";
-import { attention, type AttentionSpec } from "./attention.ts";
 import { cachedContext, type Context, plainContext } from "./context.ts";
-import { experts, type ExpertsSpec } from "./experts.ts";
+import { layerBlock, type LayerSpec } from "./layer.ts";
 import { linear } from "./linear.ts";
-import { mlp, type MlpSpec } from "./mlp.ts";
 import { norm, type NormSpec } from "./norm.ts";
-
-/**
- * Where norms stand around a part f of a layer.
- * pre: x + f(n(x)); post: n(x + f(x)); sandwich: x + m(f(n(x))); parallel: x + attention(n(x)) + mlp(m(x)).
- */
-export type Placement = "pre" | "post" | "sandwich" | "parallel";
-
-export interface LayerSpec {
-  readonly placement: Placement;
-  readonly attention: AttentionSpec;
-  readonly mlp: MlpSpec | ExpertsSpec;
-}
 
 export interface DecoderSpec {
   readonly vocabulary: number;
@@ -60,7 +46,7 @@ function decoder(b: Builder, context: Context, spec: DecoderSpec): Graph {
   const tokens = b.input("tokens", { shape: [symbol("T")], type: "i32" });
   const outputRows = b.input("outputRows", { shape: [symbol("R")], type: "i32" });
   let x = embed(b, context, tokens, spec);
-  spec.layers.forEach((layer, i) => (x = decoderLayer(b, context, i, x, layer, spec)));
+  spec.layers.forEach((layer, i) => (x = layerBlock(b, context, i, x, layer, spec)));
   const wanted = b.gather(x, outputRows);
   const normed = spec.finalNorm ? norm(b, "norm", wanted, spec.norm) : wanted;
   const hidden = spec.embeddingWidth === undefined ? normed : linear(b, "projectOut", normed, spec.embeddingWidth);
@@ -78,34 +64,8 @@ function embed(b: Builder, context: Context, tokens: Value, spec: DecoderSpec): 
   if (spec.embeddingScale !== undefined) x = b.scale(x, { by: spec.embeddingScale });
   if (spec.embeddingWidth !== undefined) x = linear(b, "projectIn", x, spec.width);
   if (spec.learnedPositions !== undefined)
-    x = b.add(x, b.gather(b.weight("positions", [spec.learnedPositions, spec.width]), context.positions));
+    x = b.add(x, b.gather(b.weight("positionEmbedding", [spec.learnedPositions, spec.width]), context.positions));
   return spec.embeddingNorm ? norm(b, "embeddingNorm", x, spec.norm) : x;
-}
-
-function decoderLayer(b: Builder, context: Context, index: number, x: Value, layer: LayerSpec, spec: DecoderSpec): Value {
-  const name = `layers.${index}`;
-  const attend = (input: Value): Value => attention(b, context, index, `${name}.attention`, input, layer.attention);
-  const think = (input: Value): Value =>
-    "experts" in layer.mlp ? experts(b, `${name}.experts`, input, layer.mlp) : mlp(b, `${name}.mlp`, input, layer.mlp);
-  const normed = (of: string, input: Value): Value => norm(b, `${name}.${of}`, input, spec.norm);
-  const added = (to: Value, part: Value): Value =>
-    b.add(to, spec.residualScale === undefined ? part : b.scale(part, { by: spec.residualScale }));
-  switch (layer.placement) {
-    case "pre": {
-      const y = added(x, attend(normed("attentionNorm", x)));
-      return added(y, think(normed("mlpNorm", y)));
-    }
-    case "post": {
-      const y = normed("attentionNorm", added(x, attend(x)));
-      return normed("mlpNorm", added(y, think(y)));
-    }
-    case "sandwich": {
-      const y = added(x, normed("attentionOutputNorm", attend(normed("attentionNorm", x))));
-      return added(y, normed("mlpOutputNorm", think(normed("mlpNorm", y))));
-    }
-    case "parallel":
-      return added(added(x, attend(normed("attentionNorm", x))), think(normed("mlpNorm", x)));
-  }
 }
 
 function head(b: Builder, hidden: Value, spec: DecoderSpec): Value {

@@ -55,7 +55,7 @@ export function readDecoderConfig(
   checkpoint: Checkpoint,
   reader: ConfigReader,
   keys: SizeKeys = usualSizeKeys,
-  usualHeadSize?: number,
+  fallbacks: { readonly headSize?: number; readonly contextLength?: number; readonly encoder?: boolean } = {},
 ): DecoderConfig {
   const gguf = checkpoint.kind === "gguf";
   const name = gguf
@@ -79,14 +79,14 @@ export function readDecoderConfig(
     );
   if (heads > largestHead || heads % keyValueHeads !== 0)
     throw reader.wrong(name.heads, `is ${heads}, which ${keyValueHeads} heads of keys and values do not divide`);
-  const ownHeadSize = gguf ? undefined : usualHeadSize;
+  const ownHeadSize = gguf ? undefined : fallbacks.headSize;
   if (ownHeadSize === undefined && !reader.has(name.headSize) && width % heads !== 0)
     throw reader.wrong(name.width, `is ${width}, which ${heads} heads do not divide`);
   const headSize = reader.size(name.headSize, ownHeadSize ?? width / heads);
   if (headSize > largestHead) throw reader.wrong(name.headSize, `is ${headSize}; more than ${largestHead} channels a head are not read`);
   if (gguf) {
     reader.expect("attention.value_length", headSize);
-    reader.expect("attention.causal", true);
+    reader.expect("attention.causal", fallbacks.encoder !== true);
   }
   return {
     reader,
@@ -97,7 +97,7 @@ export function readDecoderConfig(
     keyValueHeads,
     headSize,
     vocabulary: checkpoint.kind === "gguf" ? embeddingRows(checkpoint) : reader.size("vocab_size"),
-    contextLength: reader.size(name.contextLength),
+    contextLength: reader.size(name.contextLength, gguf ? undefined : fallbacks.contextLength),
   };
 }
 

@@ -1,5 +1,6 @@
 /** What a model family must say: which checkpoints are its, what their configuration means, where their weights are, and its graph. */
 import type { Weights } from "../backends/backend.ts";
+import type { Pooling } from "../formats/pooling.ts";
 import type { Graph } from "../graph/value.ts";
 import type { Metadata } from "../tensor/strings.ts";
 import type { StoredTensor } from "../tensor/stored.ts";
@@ -11,7 +12,8 @@ export type Checkpoint =
       readonly name: string;
       readonly config: Readonly<Record<string, unknown>>;
       readonly tensors: ReadonlyMap<string, StoredTensor>;
-      readonly pooling?: Readonly<Record<string, unknown>>;
+      /** Of a sentence-transformers directory. */
+      readonly pooling?: Pooling;
     }
   | { readonly kind: "gguf"; readonly name: string; readonly metadata: Metadata; readonly tensors: ReadonlyMap<string, StoredTensor> };
 
@@ -51,7 +53,9 @@ export interface Model {
    *               -> logits [R, vocabulary], and hidden [R, width] before the output head;
    *   `score`: inputs tokens [T], positions [T], rowOffsets [S+1], outputRows [R] -> the same without a cache, differentiable.
    * An encoder has
-   *   `embed`: tokens [T], positions [T], segments [T], rowOffsets [S+1] -> lastHiddenState [T, width], embeddings [S, width] (and logits where it has a head).
+   *   `embed`: tokens [T], positions [T], segments [T], rowOffsets [S+1] -> lastHiddenState [T, width], embeddings [S, width],
+   *            and poolerOutput [S, width] where the checkpoint has a pooler.
+   * A graph lacks inputs that its family has no use for: positions where they are a bias on scores, segments where there are none.
    * Weight names are the same in all of them.
    */
   graphs(options?: GraphOptions): Readonly<Record<string, Graph>>;

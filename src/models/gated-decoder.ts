@@ -1,11 +1,13 @@
 /** The common shape of Llama and its many relatives: RMS norms, rotary positions, gated MLPs or experts. A family says what it varies. */
 import type { AttentionSpec, RopeSpec } from "../blocks/attention.ts";
-import type { DecoderSpec, LayerSpec, Placement } from "../blocks/decoder.ts";
+import type { DecoderSpec } from "../blocks/decoder.ts";
+import type { LayerSpec, Placement } from "../blocks/layer.ts";
 import type { ExpertsSpec } from "../blocks/experts.ts";
 import type { ActivationKind, MlpSpec } from "../blocks/mlp.ts";
 import { type DecoderConfig, openConfig, readDecoderConfig, usualSizeKeys } from "./decoder-config.ts";
 import type { Checkpoint, Model } from "./family.ts";
-import { ggufPlaces, huggingfacePlaces } from "./gated-decoder-places.ts";
+import { readActivation } from "./activation-config.ts";
+import { ggufPlaces, huggingfacePlaces } from "./decoder-places.ts";
 import type { ConfigReader } from "./config-reader.ts";
 import { ggufRope, huggingfaceRope, ropeSpec, type RopeSettings } from "./rope-config.ts";
 import { textModel } from "./text-model.ts";
@@ -44,7 +46,7 @@ export interface GatedDecoderFamily {
 
 /** Reads the configuration, lets the family vary it, and gives the model. Throws as `openModel` does. */
 export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFamily, reader: ConfigReader = openConfig(checkpoint)): Model {
-  const config = readDecoderConfig(checkpoint, reader, usualSizeKeys, family.headSize);
+  const config = readDecoderConfig(checkpoint, reader, usualSizeKeys, family);
   const { gguf, headSize, contextLength, width } = config;
   const variation = family.vary(config, checkpoint);
   const readRope = gguf ? ggufRope : huggingfaceRope;
@@ -114,24 +116,6 @@ export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFam
 function hiddenSize({ reader, gguf, width }: DecoderConfig): number {
   return reader.size(gguf ? "feed_forward_length" : "intermediate_size", reader.has("expert_feed_forward_length") ? width : undefined);
 }
-
-const activations: Readonly<Record<string, ActivationKind>> = {
-  silu: "silu",
-  swish: "silu",
-  gelu: "gelu",
-  gelu_new: "geluTanh",
-  gelu_fast: "geluTanh",
-  gelu_pytorch_tanh: "geluTanh",
-  quick_gelu: "quickGelu",
-  relu: "relu",
-  relu2: "relu2",
-  tanh: "tanh",
-  sigmoid: "sigmoid",
-  linear: "identity",
-};
-/** The activation a key of config.json names. */
-export const readActivation = (reader: ConfigReader, key: string, fallback: ActivationKind): ActivationKind =>
-  reader.choice(key, activations, fallback);
 
 const activationOf = ({ reader, gguf }: DecoderConfig, variation: Variation): ActivationKind =>
   variation.activation ?? (gguf ? "silu" : readActivation(reader, "hidden_act", "silu"));

@@ -1,6 +1,7 @@
 /** Gemma 2: sandwich norms, capped scores and logits, every second layer with a window. */
 import type { ModelFamily } from "./family.ts";
-import { openGatedDecoder, readActivation, type Variation } from "./gated-decoder.ts";
+import { readActivation } from "./activation-config.ts";
+import { openGatedDecoder, type Variation } from "./gated-decoder.ts";
 import type { DecoderConfig } from "./decoder-config.ts";
 import { plusOne } from "./weight-places.ts";
 import type { Places } from "./weights-finder.ts";

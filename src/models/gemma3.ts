@@ -2,7 +2,8 @@
 import { configReader } from "./config-reader.ts";
 import type { DecoderConfig } from "./decoder-config.ts";
 import type { Checkpoint, ModelFamily } from "./family.ts";
-import { openGatedDecoder, readActivation, type Variation } from "./gated-decoder.ts";
+import { readActivation } from "./activation-config.ts";
+import { openGatedDecoder, type Variation } from "./gated-decoder.ts";
 import { gemmaPlaces } from "./gemma2.ts";
 import { settleCommonKeys } from "./huggingface-keys.ts";
 import { ggufRope, huggingfaceRope, type RopeSettings } from "./rope-config.ts";

@@ -1,13 +1,18 @@
 /** Every family, once, and the choice of the one that a checkpoint belongs to. */
 import { FrugalError, nearest } from "../tensor/error.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
+import { bert, distilbert, roberta } from "./bert.ts";
+import { bloom } from "./bloom.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
+import { gpt2 } from "./gpt2.ts";
+import { gptNeox } from "./gpt-neox.ts";
 import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
 import { olmoe } from "./olmoe.ts";
+import { opt } from "./opt.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3, qwen3Moe } from "./qwen3.ts";
@@ -26,6 +31,13 @@ export const families: readonly ModelFamily[] = [
   granite,
   mixtral,
   olmoe,
+  gpt2,
+  opt,
+  gptNeox,
+  bloom,
+  bert,
+  roberta,
+  distilbert,
 ];
 
 /**

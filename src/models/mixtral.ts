@@ -1,7 +1,8 @@
 /** Mixtral: Mistral with experts. As GGUF it calls itself llama. */
 import type { ExpertsSpec } from "../blocks/experts.ts";
 import type { ModelFamily } from "./family.ts";
-import { openGatedDecoder, readActivation } from "./gated-decoder.ts";
+import { readActivation } from "./activation-config.ts";
+import { openGatedDecoder } from "./gated-decoder.ts";
 import { perExpert } from "./weight-places.ts";
 import type { Places } from "./weights-finder.ts";
 import { readWindows } from "./window-config.ts";

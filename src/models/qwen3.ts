@@ -2,7 +2,8 @@
 import type { ExpertsSpec } from "../blocks/experts.ts";
 import type { DecoderConfig } from "./decoder-config.ts";
 import type { ModelFamily } from "./family.ts";
-import { openGatedDecoder, readActivation, type Variation } from "./gated-decoder.ts";
+import { readActivation } from "./activation-config.ts";
+import { openGatedDecoder, type Variation } from "./gated-decoder.ts";
 import { readQwenWindows } from "./qwen2.ts";
 
 export const qwen3: ModelFamily = {

@@ -1,4 +1,4 @@
-/** Names of tensors in Llama-like checkpoints, in Hugging Face files and in GGUF. */
+/** Names of tensors: of Llama-like checkpoints in Hugging Face files, and of all decoders in GGUF, where families share them. */
 import type { DecoderConfig } from "./decoder-config.ts";
 import { part, perExpert } from "./weight-places.ts";
 import { type MadePlace, type Places, whole } from "./weights-finder.ts";
@@ -91,3 +91,15 @@ const oneOf =
     if (finder.has(own) || !finder.has(sign.replace("#", wanted.layer))) return whole(finder, own, wanted.shape);
     return other(finder, wanted);
   };
+
+/** The same for decoders with biased norms and a plain MLP. */
+export const ggufPlainPlaces = (config: DecoderConfig): Places => ({
+  ...ggufPlaces(config, 0),
+  positionEmbedding: "position_embd.weight",
+  embeddingNorm: "token_embd_norm.weight",
+  "embeddingNorm.bias": "token_embd_norm.bias",
+  "norm.bias": "output_norm.bias",
+  "layers.#.attentionNorm.bias": "blk.#.attn_norm.bias",
+  "layers.#.mlpNorm.bias": "blk.#.ffn_norm.bias",
+  "layers.#.mlp.up": "blk.#.ffn_up.weight",
+});

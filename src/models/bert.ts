@@ -1,0 +1,137 @@
+/** BERT, RoBERTa and DistilBERT: the same encoder under three sets of names; pooled to embeddings as sentence-transformers or GGUF say. */
+import { embedGraph, type EncoderSpec } from "../blocks/encoder.ts";
+import type { LayerSpec } from "../blocks/layer.ts";
+import { readActivation } from "./activation-config.ts";
+import { bertPlaces, distilbertPlaces, ggufEncoderPlaces } from "./bert-places.ts";
+import type { ConfigReader } from "./config-reader.ts";
+import { type DecoderConfig, openConfig, readDecoderConfig, type SizeKeys, usualSizeKeys } from "./decoder-config.ts";
+import { encoderModel, readPooling } from "./encoder-model.ts";
+import type { Checkpoint, Model, ModelFamily } from "./family.ts";
+import type { Places } from "./weights-finder.ts";
+
+/** What differs between the three in Hugging Face checkpoints. */
+interface Variant {
+  readonly family: string;
+  readonly sizes: SizeKeys;
+  readonly hidden: string;
+  readonly activation: string;
+  readonly basePrefix: string;
+  /** Rows at the start of the table of positions that nobody uses. */
+  readonly unusedPositions: (reader: ConfigReader) => number;
+  readonly places: (unusedPositions: number) => Places;
+  readonly ignored: readonly string[];
+}
+
+const bertKeys = ["position_embedding_type", "classifier_dropout", "type_vocab_size"];
+const bertVariant: Variant = {
+  family: "BERT",
+  sizes: usualSizeKeys,
+  hidden: "intermediate_size",
+  activation: "hidden_act",
+  basePrefix: "bert.",
+  unusedPositions: () => 0,
+  places: (unused) => bertPlaces("bert.", unused),
+  ignored: bertKeys,
+};
+const robertaVariant: Variant = {
+  ...bertVariant,
+  family: "RoBERTa",
+  basePrefix: "roberta.",
+  unusedPositions: (reader) => reader.size("pad_token_id", 1, 0) + 1,
+  places: (unused) => bertPlaces("roberta.", unused),
+};
+const distilbertVariant: Variant = {
+  ...bertVariant,
+  family: "DistilBERT",
+  sizes: { width: "dim", layers: "n_layers", heads: "n_heads", contextLength: "max_position_embeddings" },
+  hidden: "hidden_dim",
+  activation: "activation",
+  basePrefix: "distilbert.",
+  places: distilbertPlaces,
+  ignored: ["qa_dropout", "seq_classif_dropout", "tie_weights_", "sinusoidal_pos_embds", "tie_word_embeddings"],
+};
+
+const family = (variant: Variant, modelTypes: readonly string[], ggufArchitectures: readonly string[]): ModelFamily => ({
+  name: variant.family,
+  modelTypes,
+  ggufArchitectures,
+  open: (checkpoint) => open(checkpoint, variant),
+});
+export const bert: ModelFamily = family(bertVariant, ["bert"], ["bert"]);
+export const roberta: ModelFamily = family(robertaVariant, ["roberta", "xlm-roberta", "camembert"], []);
+export const distilbert: ModelFamily = family(distilbertVariant, ["distilbert"], []);
+
+function open(given: Checkpoint, variant: Variant): Model {
+  const checkpoint = withNewNames(given);
+  const reader = openConfig(checkpoint);
+  const config = readDecoderConfig(checkpoint, reader, variant.sizes, { encoder: true });
+  const gguf = checkpoint.kind === "gguf";
+  const unused = gguf ? 0 : variant.unusedPositions(reader);
+  const contextLength = config.contextLength - unused;
+  if (contextLength < 1)
+    throw reader.wrong(variant.sizes.contextLength, `is ${config.contextLength}, of which ${unused} are unused; it must be more`);
+  const places = gguf ? ggufEncoderPlaces(config) : variant.places(unused);
+  const has = (name: string): boolean => [name, variant.basePrefix + name].some((full) => checkpoint.tensors.has(full));
+  const spec: EncoderSpec = {
+    vocabulary: config.vocabulary,
+    width: config.width,
+    layers: Array.from({ length: config.layers }, () => layerOf(config, variant)),
+    norm: { kind: "layer", epsilon: reader.positive(gguf ? "attention.layer_norm_epsilon" : "layer_norm_eps", gguf ? undefined : 1e-12) },
+    positions: contextLength,
+    segments:
+      (gguf
+        ? checkpoint.tensors.get("token_types.weight")?.shape[0]
+        : reader.has("type_vocab_size")
+          ? reader.size("type_vocab_size", 2, 0)
+          : 0) || undefined,
+    pooler: has("pooler.dense.weight"),
+    ...readPooling(checkpoint, reader),
+  };
+  reader.expect("position_embedding_type", "absolute");
+  reader.ignore(...variant.ignored);
+  return encoderModel({
+    family: variant.family,
+    checkpoint,
+    reader,
+    contextLength,
+    spec,
+    graph: embedGraph,
+    places,
+    basePrefix: variant.basePrefix,
+    ignorable: heads,
+  });
+}
+
+function layerOf(config: DecoderConfig, variant: Variant): LayerSpec {
+  const { reader, gguf, heads: count, keyValueHeads, headSize } = config;
+  return {
+    placement: "post",
+    attention: { heads: count, keyValueHeads, headSize, scale: headSize ** -0.5, inputBias: true, outputBias: true, causal: false },
+    mlp: {
+      hidden: reader.size(gguf ? "feed_forward_length" : variant.hidden),
+      activation: gguf ? "gelu" : readActivation(reader, variant.activation, "gelu"),
+      gated: false,
+      bias: true,
+    },
+  };
+}
+
+/** Heads for other tasks than embeddings, and a buffer. */
+const heads = [
+  /position_ids$/,
+  /^cls\.(predictions|seq_relationship|weight|bias|output)/,
+  /^lm_head\./,
+  /^classifier\./,
+  /^pre_classifier\./,
+  /^qa_outputs\./,
+  /^vocab_(transform|layer_norm|projector)\./,
+];
+
+/** The first BERT files call the weight of a norm gamma and its bias beta. */
+function withNewNames(checkpoint: Checkpoint): Checkpoint {
+  if (checkpoint.kind === "gguf") return checkpoint;
+  const tensors = new Map(
+    [...checkpoint.tensors].map(([name, tensor]) => [name.replace(/\.gamma$/, ".weight").replace(/\.beta$/, ".bias"), tensor]),
+  );
+  return { ...checkpoint, tensors };
+}
