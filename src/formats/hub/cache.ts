@@ -90,14 +90,8 @@ export const isCached = async (cache: RepositoryCache, commit: string, file: Hub
 export const hasBlob = async (cache: RepositoryCache, file: HubFile): Promise<boolean> =>
   (await fileSize(blobPath(cache, file))) === file.byteLength;
 
-/** A checked download takes its name. Somebody else may have finished the same file before: that is the same content. */
-export async function keepBlob(cache: RepositoryCache, file: HubFile): Promise<void> {
-  try {
-    await replace(partialPath(cache, file), blobPath(cache, file));
-  } catch (error) {
-    if (!(await hasBlob(cache, file))) throw error;
-  }
-}
+/** A checked download takes its name. */
+export const keepBlob = (cache: RepositoryCache, file: HubFile): Promise<void> => replace(partialPath(cache, file), blobPath(cache, file));
 
 /** Makes a blob visible under its name in the snapshot. */
 export async function linkFile(cache: RepositoryCache, commit: string, file: HubFile): Promise<string> {

@@ -18,6 +18,17 @@ export async function transferFile(transfer: Transfer, options: HubOptions): Pro
   const { cache, file } = transfer;
   if (await hasBlob(cache, file)) return transfer.onBytes(file.byteLength);
   await makeDirectory(directoryOf(blobPath(cache, file)));
+  try {
+    await fetchAndKeep(transfer, options);
+  } catch (error) {
+    // Somebody else fetched the same file at the same time and took the partial one away by finishing it.
+    const taken = error instanceof FrugalError && error.code === "FRUGAL_NOT_FOUND" && (await hasBlob(cache, file));
+    if (!taken) throw error;
+  }
+}
+
+async function fetchAndKeep(transfer: Transfer, options: HubOptions): Promise<void> {
+  const { cache, file } = transfer;
   const partial = partialPath(cache, file);
   // What an earlier process left may be damaged, so a wrong hash is worth one fresh start.
   for (let fresh = false; ; fresh = true) {
@@ -30,10 +41,7 @@ export async function transferFile(transfer: Transfer, options: HubOptions): Pro
       throw new FrugalError(
         "FRUGAL_BAD_FILE",
         `hub: ${cache.repository}/${file.path}: what came has the hash ${hash}, not ${file.hash}, twice; try again later or use another endpoint`,
-        {
-          expected: file.hash,
-          hash,
-        },
+        { expected: file.hash, hash },
       );
   }
 }
