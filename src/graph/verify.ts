@@ -39,7 +39,8 @@ export function verifyGraph(graph: Graph, ops: Readonly<Record<string, OpRule>>)
 
 function sourceProblem(value: Value, sources: Map<string, Value>): string | undefined {
   if (value.inputs.length > 0) return "a source has no inputs";
-  if (Object.keys(value.attributes).join() !== "name" || typeof value.attributes["name"] !== "string") return "a source has a name and nothing else";
+  if (Object.keys(value.attributes).join() !== "name" || typeof value.attributes["name"] !== "string")
+    return "a source has a name and nothing else";
   if (value.op === "input") return value.data === undefined ? nameProblem(value, sources) : "only constants hold numbers, found some";
   const size = value.shape.reduce<number>((product, dim) => product * (typeof dim === "number" ? dim : Number.NaN), 1);
   if (Number.isNaN(size)) return `a ${value.op} has a fixed shape`;
@@ -71,7 +72,11 @@ function expectNoCycle(graph: Graph): void {
       }
       open.add(value);
       for (const input of value.inputs) {
-        if (open.has(input)) throw new FrugalError("FRUGAL_INTERNAL", `graph: "${value.op}" needs its own result through "${input.op}"; the transform before is wrong`);
+        if (open.has(input))
+          throw new FrugalError(
+            "FRUGAL_INTERNAL",
+            `graph: "${value.op}" needs its own result through "${input.op}"; the transform before is wrong`,
+          );
         if (!done.has(input)) stack.push(input);
       }
     }

@@ -61,6 +61,11 @@ export const attention: Op<4, RowAttentionAttributes> = {
       domains: ["normal", "normal", "normal", ragged],
     },
     { shapes: [[1, 8], [1, 8], [1, 8], [2]], attributes: small, domains: ["normal", "normal", "normal", { exactly: [0, 1] }] },
+    {
+      shapes: [[9, 12], [9, 6], [9, 10], [4]],
+      attributes: { ...grouped, heads: 2, keyValueHeads: 1, headSize: 6 },
+      domains: ["normal", "normal", "normal", ragged],
+    },
   ],
 };
 

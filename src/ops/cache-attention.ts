@@ -4,10 +4,11 @@
  * position j is in row pageTable[s, j / pageSize] · pageSize + j % pageSize of the layer's cache. Always causal.
  */
 import { FrugalError } from "../tensor/error.ts";
+import type { Shape } from "../tensor/shape.ts";
 import { type AttentionAttributes, attendRow, attentionFlops, attentionRules, attentionShape } from "./attend.ts";
 import { pageSize } from "./cache.ts";
 import { costOf } from "./cost.ts";
-import { type Op, ShapeError, type Tensor } from "./op.ts";
+import { type Each, type Op, ShapeError, type Tensor } from "./op.ts";
 import { divided, expectDim, expectDims, expectRank, minus } from "./shapes.ts";
 
 export interface CacheAttentionAttributes extends AttentionAttributes {
@@ -27,6 +28,8 @@ const domains = [
   { exactly: [3, 1, 36] },
   { exactly: [2, 0, 0, 0, 3, 1] },
 ] as const;
+
+const shapes = (keys: number, values: number): Each<7, Shape> => [[40, 12], [40, keys], [40, values], [40], [4], [3], [3, 2]];
 
 export const cacheAttention: Op<7, CacheAttentionAttributes> = {
   name: "cacheAttention",
@@ -75,15 +78,12 @@ export const cacheAttention: Op<7, CacheAttentionAttributes> = {
     }
   },
   samples: [
-    { shapes: [[40, 12], [40, 6], [40, 10], [40], [4], [3], [3, 2]], attributes, domains },
-    { shapes: [[40, 12], [40, 6], [40, 6], [40], [4], [3], [3, 2]], attributes: { ...attributes, window: 5, layer: 2 }, domains },
-    { shapes: [[40, 12], [40, 6], [40, 6], [40], [4], [3], [3, 2]], attributes: { ...attributes, softcap: 1.5, scale: 1 }, domains },
-    {
-      shapes: [[40, 12], [40, 6], [40, 6], [40], [4], [3], [3, 2]],
-      attributes: { ...attributes, slopes: [0.5, 0.25, 0.125, 0.0625] },
-      domains,
-    },
-    { shapes: [[40, 12], [40, 3], [40, 3], [40], [4], [3], [3, 2]], attributes: { ...attributes, keyValueHeads: 1, layer: 1 }, domains },
+    { shapes: shapes(6, 10), attributes, domains },
+    { shapes: shapes(6, 6), attributes: { ...attributes, window: 5, layer: 1 }, domains },
+    { shapes: shapes(6, 6), attributes: { ...attributes, softcap: 1.5, scale: 1, layer: 2 }, domains },
+    { shapes: shapes(6, 6), attributes: { ...attributes, slopes: [0.5, 0.25, 0.125, 0.0625], layer: 3 }, domains },
+    { shapes: shapes(3, 3), attributes: { ...attributes, keyValueHeads: 1, layer: 4 }, domains },
+    { shapes: shapes(6, 10), attributes: { ...attributes, heads: 2, keyValueHeads: 1, headSize: 6, layer: 5 }, domains },
   ],
 };
 
@@ -94,11 +94,6 @@ function cacheRow(pageTable: Tensor, sequence: number, position: number, pages: 
   throw new FrugalError(
     "FRUGAL_BAD_ARGUMENT",
     `cacheAttention: position ${position} of sequence ${sequence} has page ${page}, the cache has ${pages}`,
-    {
-      position,
-      sequence,
-      page,
-      pages,
-    },
+    { position, sequence, page, pages },
   );
 }

@@ -62,5 +62,12 @@ export const concat: Op<"many", { readonly axis: number }> = {
       attributes: { axis: 1 },
     },
     { shapes: [[3, 3]], attributes: { axis: 0 } },
+    {
+      shapes: [
+        [3, 5],
+        [3, 5],
+      ],
+      attributes: { axis: 0 },
+    },
   ],
 };

@@ -23,6 +23,7 @@ export const reshape: Op<1, { readonly shape: Dims }> = {
     { shapes: [[2, 3]], attributes: { shape: [3, 2] } },
     { shapes: [[4, 3, 5]], attributes: { shape: [60] } },
     { shapes: [[15, 2]], attributes: { shape: [1, 3, 10] } },
+    { shapes: [[2, 3]], attributes: { shape: [1, 6] } },
   ],
 };
 

@@ -30,11 +30,11 @@ export const rope: Op<3, RopeAttributes> = {
       throw new ShapeError(`rope: frequencies ${printDims(frequencies)} rotate more channels than a head of ${headSize} has`);
     return x;
   },
-  // The reverse of a rotation is the rotation by the opposite angle.
-  gradient: ({ b, x: [, positions, frequencies], dy, attributes }) => [
+  gradient: ({ b, x: [x, positions, frequencies], y, dy, attributes }) => [
+    // The reverse of a rotation is the rotation by the opposite angle.
     b.rope(dy, positions, b.scale(frequencies, { by: -1 }), attributes),
     undefined,
-    undefined,
+    gradientOfFrequencies(b, x, positions, frequencies, y, dy, attributes),
   ],
   decompose: ({ b, x: [x, positions, frequencies], attributes }) => decomposed(b, x, positions, frequencies, attributes),
   cost: ([x, positions, frequencies]) => costOf(3 * size(x) + 24 * positions[0]! * frequencies[0]!, x, positions, frequencies, x),
@@ -42,10 +42,12 @@ export const rope: Op<3, RopeAttributes> = {
     const channels = x.shape[1]!;
     const pairs = frequencies.data.length;
     const [step, apart] = style === "half" ? [1, pairs] : [2, 1];
+    const single = y.data instanceof Float32Array;
     y.data.set(x.data);
     for (let t = 0; t < positions.data.length; t++)
       for (let i = 0; i < pairs; i++) {
-        const angle = Math.fround(positions.data[t]! * frequencies.data[i]!);
+        const product = positions.data[t]! * frequencies.data[i]!;
+        const angle = single ? Math.fround(product) : product;
         const [cos, sin] = [Math.cos(angle) * magnitude, Math.sin(angle) * magnitude];
         for (let head = 0; head < channels; head += headSize) {
           const first = t * channels + head + i * step;
@@ -77,26 +79,52 @@ export const rope: Op<3, RopeAttributes> = {
       attributes: { headSize: 32, style: "half", magnitude: 1 },
       domains: ["normal", { exactly: [31] }, "positive"],
     },
+    { shapes: [[3, 8], [3], [2]], attributes: { headSize: 4, style: "half" }, domains: ["normal", { exactly: [5, 3, 7] }, "positive"] },
   ],
 };
 
-function decomposed(b: Builder, x: Value, positions: Value, frequencies: Value, { headSize, style, magnitude = 1 }: RopeAttributes): Value {
+function decomposed(b: Builder, x: Value, positions: Value, frequencies: Value, attributes: RopeAttributes): Value {
+  const { headSize, style, magnitude = 1 } = attributes;
   const rows = x.shape[0]!;
-  const heads = divided("rope", "channels", x.shape[1]!, headSize);
   const pairs = fixed("rope", "frequencies", frequencies.shape[0]!);
   const times = b.broadcast(b.reshape(b.toFloat(positions), { shape: [rows, 1] }), { shape: [rows, pairs] });
   const angles = b.reshape(b.mul(times, frequencies), { shape: style === "half" ? [rows, 1, pairs] : [rows, 1, pairs, 1] });
   const [cos, sin] = [b.scale(b.cos(angles), { by: magnitude }), b.scale(b.sin(angles), { by: magnitude })];
 
+  const [u, v, rest] = split(b, x, pairs, attributes);
+  const turned = b.concat([b.sub(b.mul(u, cos), b.mul(v, sin)), b.add(b.mul(v, cos), b.mul(u, sin))], { axis: style === "half" ? 2 : 3 });
+  const flat = b.reshape(turned, { shape: [rows, (x.shape[1]! as number) / headSize, 2 * pairs] });
+  return b.reshape(rest === undefined ? flat : b.concat([flat, rest], { axis: 2 }), { shape: x.shape });
+}
+
+/** First and second channels of the pairs, [T, heads, pairs] or [T, heads, pairs, 1]; and the channels that are not rotated. */
+function split(b: Builder, x: Value, pairs: number, { headSize, style }: RopeAttributes): readonly [Value, Value, Value | undefined] {
+  const [rows, heads] = [x.shape[0]!, divided("rope", "channels", x.shape[1]!, headSize)];
   const whole = b.reshape(x, { shape: [rows, heads, headSize] });
   const rotated = b.slice(whole, { axis: 2, start: 0, length: 2 * pairs });
-  const paired = style === "half" ? rotated : b.reshape(rotated, { shape: [rows, heads, pairs, 2] });
-  const axis = style === "half" ? 2 : 3;
-  const part = style === "half" ? pairs : 1;
-  const [u, v] = [b.slice(paired, { axis, start: 0, length: part }), b.slice(paired, { axis, start: part, length: part })];
-  const turned = b.concat([b.sub(b.mul(u, cos), b.mul(v, sin)), b.add(b.mul(v, cos), b.mul(u, sin))], { axis });
-  const flat = b.reshape(turned, { shape: [rows, heads, 2 * pairs] });
-  const rest = headSize - 2 * pairs;
-  const all = rest === 0 ? flat : b.concat([flat, b.slice(whole, { axis: 2, start: 2 * pairs, length: rest })], { axis: 2 });
-  return b.reshape(all, { shape: x.shape });
+  const rest = headSize === 2 * pairs ? undefined : b.slice(whole, { axis: 2, start: 2 * pairs, length: headSize - 2 * pairs });
+  if (style === "half")
+    return [b.slice(rotated, { axis: 2, start: 0, length: pairs }), b.slice(rotated, { axis: 2, start: pairs, length: pairs }), rest];
+  const paired = b.reshape(rotated, { shape: [rows, heads, pairs, 2] });
+  return [b.slice(paired, { axis: 3, start: 0, length: 1 }), b.slice(paired, { axis: 3, start: 1, length: 1 }), rest];
+}
+
+/** Turning a little more moves (u, v) along (−v, u): the sum over rows and heads of position · (dv · u − du · v). */
+function gradientOfFrequencies(
+  b: Builder,
+  x: Value,
+  positions: Value,
+  frequencies: Value,
+  y: Value,
+  dy: Value,
+  attributes: RopeAttributes,
+): Value {
+  const rows = x.shape[0]!;
+  const pairs = fixed("rope", "frequencies", frequencies.shape[0]!);
+  const [u, v] = split(b, y, pairs, attributes);
+  const [du, dv] = split(b, dy, pairs, attributes);
+  const byHead = b.sub(b.mul(dv, u), b.mul(du, v));
+  const turns = b.reshape(b.sum(byHead, { axis: 1 }), { shape: [rows, pairs] });
+  const weighted = b.mul(turns, b.reshape(b.toFloat(positions), { shape: [rows, 1] }));
+  return b.reshape(b.sum(weighted, { axis: 0 }), { shape: frequencies.shape });
 }

@@ -10,6 +10,8 @@ export function decompose(graph: Graph, which: (value: Value) => boolean = () =>
   let result = graph;
   // A decomposition may hold fused ops in turn.
   while (inOrder(result.outputs.values()).some(fused))
-    result = rewrite(result, (value) => (fused(value) ? allOps[value.op]!.decompose!({ b, x: value.inputs, attributes: value.attributes }) : value));
+    result = rewrite(result, (value) =>
+      fused(value) ? allOps[value.op]!.decompose!({ b, x: value.inputs, attributes: value.attributes }) : value,
+    );
   return result;
 }

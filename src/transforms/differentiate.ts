@@ -53,7 +53,10 @@ function inputGradients(b: Builder, value: Value, dy: Value, depends: ReadonlySe
   const { inputs, attributes } = value;
   if (op.gradient === "none") return [];
   if (op.gradient === "unsupported")
-    throw new FrugalError("FRUGAL_UNSUPPORTED", `${value.op}: cannot be differentiated; use a graph without it, such as the program without a cache`);
+    throw new FrugalError(
+      "FRUGAL_UNSUPPORTED",
+      `${value.op}: cannot be differentiated; use a graph without it, such as the program without a cache`,
+    );
   if (op.gradient === "decomposition") {
     const parts = op.decompose!({ b, x: inputs, attributes });
     return [...reverse(b, parts, new Set(inputs.filter((input) => depends.has(input))), inputs, dy)];

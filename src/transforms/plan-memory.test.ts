@@ -8,7 +8,14 @@ import { planMemory, planValues, type PlannedBuffer } from "./plan-memory.ts";
 
 const dim: fc.Arbitrary<Dim> = fc.oneof(
   fc.nat(200),
-  fc.constantFrom(symbol("T"), symbol("S"), symbol("C"), symbol("R"), { constant: 1, coefficients: { S: 1 } }, { constant: 0, coefficients: { T: 3 } }),
+  fc.constantFrom(
+    symbol("T"),
+    symbol("S"),
+    symbol("C"),
+    symbol("R"),
+    { constant: 1, coefficients: { S: 1 } },
+    { constant: 0, coefficients: { T: 3 } },
+  ),
 );
 const buffer: fc.Arbitrary<PlannedBuffer> = fc
   .tuple(fc.array(dim, { minLength: 1, maxLength: 3 }), fc.nat(30), fc.nat(12))
@@ -69,7 +76,12 @@ describe("planMemory", () => {
       { size: elements([5]), from: 0, to: 0 },
       { size: elements([symbol("T")]), from: 0, to: 0 },
     ]);
-    expect(new Map(plan.size)).toEqual(new Map([["", 16], ["T", 16]]));
+    expect(new Map(plan.size)).toEqual(
+      new Map([
+        ["", 16],
+        ["T", 16],
+      ]),
+    );
   });
 
   it("plans thousands of long-lived buffers quickly", () => {

@@ -47,7 +47,8 @@ export function planMemory(buffers: readonly PlannedBuffer[]): MemoryPlan {
   const offsets: Polynomial[] = [];
   const placed: Placed[] = []; // sorted by usualStart
   let arena: Coefficients = monomials.map(() => 0);
-  const polynomial = (coefficients: Coefficients): Polynomial => new Map(monomials.flatMap((m, k) => (coefficients[k] === 0 ? [] : [[m, coefficients[k]!] as const])));
+  const polynomial = (coefficients: Coefficients): Polynomial =>
+    new Map(monomials.flatMap((m, k) => (coefficients[k] === 0 ? [] : [[m, coefficients[k]!] as const])));
   for (const i of order) {
     const buffer = buffers[i]!;
     const neighbours = placed.filter((other) => other.buffer.from <= buffer.to && buffer.from <= other.buffer.to);

@@ -1,0 +1,47 @@
+/** The contract of backends as tests: every op, whole graphs, weights in every storage format, the cache, and how calls end. */
+import { afterAll, beforeAll, describe, it } from "vitest";
+import type { LoadedModel } from "../../src/backends/backend.ts";
+import { allOps } from "../../src/ops/builder.ts";
+import { cacheCases } from "./cache-cases.ts";
+import { callCases } from "./call-cases.ts";
+import { graphCases } from "./graph-cases.ts";
+import { expectLike, type Implementation } from "./implementation.ts";
+import { noSymbols, plainCache, runPlain } from "./plain.ts";
+import { type SampleCase, sampleCases } from "./samples.ts";
+import { weightCases } from "./weight-cases.ts";
+
+export function conformance(implementation: Implementation): void {
+  const { name, unavailable } = implementation;
+  if (unavailable !== undefined) {
+    describe.skip(`${name} (${unavailable})`, () => it("is not run", () => {}));
+    return;
+  }
+  describe(name, () => {
+    describe.each(Object.keys(allOps))("%s", (op) => sampleTests(implementation, op));
+    graphCases(implementation);
+    weightCases(implementation);
+    cacheCases(implementation);
+    callCases(implementation);
+  });
+}
+
+function sampleTests({ create, skips, tolerances }: Implementation, op: string): void {
+  const samples = sampleCases.filter((sample) => sample.op.name === op);
+  if (op in skips) {
+    it.skip(`has no kernel: ${skips[op]!}`, () => {});
+    return;
+  }
+  let model: LoadedModel;
+  beforeAll(async () => {
+    const graphs = Object.fromEntries(samples.map((sample) => [sample.name, sample.graph]));
+    model = await (await create()).load(graphs, new Map(), { caps: noSymbols, cachePages: 4, cacheFormat: "F32" });
+  });
+  afterAll(() => model?.dispose());
+  it.each(samples.map((sample) => [sample.name, sample] as const))("%s", async (_, sample) => {
+    const outputs = await model.run({ program: sample.name, symbols: noSymbols, inputs: sample.sources });
+    expectLike(outputs, plainOutputs(sample), tolerances[op] ?? 1e-5);
+  });
+}
+
+const plainOutputs = (sample: SampleCase): ReturnType<typeof runPlain> =>
+  runPlain(sample.graph, { sources: sample.sources, cache: plainCache(4) });
