@@ -42,6 +42,8 @@ function fileError(error: unknown, path: string, doing: string): unknown {
     return wrap("FRUGAL_NO_SPACE", `cannot ${doing}, no disk space is left (${system}); free some or write elsewhere`);
   if (system === "EACCES" || system === "EPERM" || system === "EROFS")
     return wrap("FRUGAL_BAD_ARGUMENT", `cannot ${doing}, not permitted (${system}); change its permissions or use another path`);
+  if (system === "ERR_INVALID_ARG_VALUE" || system === "ENAMETOOLONG" || system === "ELOOP")
+    return wrap("FRUGAL_BAD_ARGUMENT", `cannot ${doing}, it is not a possible path (${system}); check it`);
   if (system === "EISDIR") return wrap("FRUGAL_BAD_ARGUMENT", `cannot ${doing}, it is a directory; name a file`);
   if (system === "EMFILE" || system === "ENFILE")
     return wrap("FRUGAL_BAD_ARGUMENT", `cannot ${doing}, too many files are open (${system}); close models that are no longer used`);
@@ -62,14 +64,14 @@ const READ_AT_ONCE = 1 << 30;
 
 /** Opens a file for reading at any place. Rejects with FRUGAL_NOT_FOUND, or FRUGAL_BAD_ARGUMENT for a directory. */
 export async function openFile(path: string): Promise<ByteSource> {
-  const handle = await naming(path, "open it", () => promises().open(path, "r"));
-  const status = await handle.stat();
-  if (!status.isFile()) {
-    await handle.close();
-    const kind = status.isDirectory() ? "is a directory" : "is not a regular file";
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${path}: ${kind}; name a file`, { path });
+  // Asked before opening: to open a pipe would wait for its writer.
+  const kind = await kindOf(path);
+  if (kind === "directory" || kind === "other") {
+    const what = kind === "directory" ? "is a directory" : "is not a regular file";
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${path}: ${what}; name a file`, { path });
   }
-  const byteLength = status.size;
+  const handle = await naming(path, "open it", () => promises().open(path, "r"));
+  const byteLength = (await handle.stat()).size;
   let closed = false;
   return {
     name: path,
@@ -140,22 +142,28 @@ export async function listDirectory(path: string): Promise<readonly Entry[]> {
   return entries;
 }
 
-/** What lies at a path, links followed. */
-export async function kindOf(path: string): Promise<"file" | "directory" | "other" | "missing"> {
+async function statusOf(path: string): Promise<import("node:fs").Stats | undefined> {
   try {
-    const status = await promises().stat(path);
-    return status.isFile() ? "file" : status.isDirectory() ? "directory" : "other";
+    return await promises().stat(path);
   } catch (error) {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return "missing";
+    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
     throw fileError(error, path, "look at it");
   }
+}
+
+/** What lies at a path, links followed. */
+export async function kindOf(path: string): Promise<"file" | "directory" | "other" | "missing"> {
+  const status = await statusOf(path);
+  if (status === undefined) return "missing";
+  return status.isFile() ? "file" : status.isDirectory() ? "directory" : "other";
 }
 
 export const exists = async (path: string): Promise<boolean> => (await kindOf(path)) !== "missing";
 
 /** Bytes of a file; undefined where there is none. */
 export async function fileSize(path: string): Promise<number | undefined> {
-  return (await kindOf(path)) === "file" ? (await promises().stat(path)).size : undefined;
+  const status = await statusOf(path);
+  return status?.isFile() === true ? status.size : undefined;
 }
 
 export async function makeDirectory(path: string): Promise<void> {
