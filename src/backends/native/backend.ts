@@ -1,4 +1,5 @@
 /** The native backend: graphs become programs of the C++ core, weights are packed for its kernels, and a run is one asynchronous call. */
+import { availableParallelism } from "node:os";
 import { evaluatePolynomial, type Polynomial, printPolynomial, scaled, upperBound } from "../../graph/polynomial.ts";
 import { type Dims, evaluate, type Symbols, symbolNames } from "../../graph/dim.ts";
 import { type Graph, inOrder, sourceName, type Value } from "../../graph/value.ts";
@@ -15,27 +16,28 @@ import { encodeProgram, kernels } from "./words.ts";
 
 export interface NativeOptions {
   /** Threads that compute together; as many as this process may use where absent. */
-  readonly threads: number;
+  readonly threads?: number;
   /** "avx512", "avx2", "portable"; the best one where absent. */
   readonly instructionSet?: string;
 }
 
 /** The native backend, or why this machine has none. */
-export function createNativeBackend(options: NativeOptions): { readonly backend: Backend } | { readonly reason: string } {
+export function createNativeBackend(options: NativeOptions = {}): { readonly backend: Backend } | { readonly reason: string } {
   const found = findAddon();
   if ("reason" in found) return found;
   const { addon } = found;
+  const threads = options.threads ?? availableParallelism();
   const sets = addon.sets();
   const set = options.instructionSet ?? sets[0]!;
   if (!sets.includes(set))
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: this processor does not run "${set}"; it runs ${sets.join(", ")}`, { instructionSet: set });
-  if (!Number.isInteger(options.threads) || options.threads < 1 || options.threads > 1024)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: threads must be a whole number from 1 to 1024, got ${options.threads}`, { threads: options.threads });
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: threads must be a whole number from 1 to 1024, got ${threads}`, { threads });
   return {
     backend: {
       name: "native",
-      description: `native: C++, ${set}, ${options.threads} ${options.threads === 1 ? "thread" : "threads"}`,
-      load: (graphs, weights, load) => loadNative(addon, addon.create(options.threads, set), graphs, weights, load),
+      description: `native: C++, ${set}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+      load: (graphs, weights, load) => loadNative(addon, addon.create(threads, set), graphs, weights, load),
     },
   };
 }
