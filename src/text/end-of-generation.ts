@@ -39,6 +39,7 @@ const names = [
 // Not found by name alone: elsewhere they are ordinary HTML.
 const onlyIfControl = new Set(["</s>"]);
 const known = new Set([...names, "<|plamo:eos|>"]);
+const seconds = new Set([...known].map((name) => new TextEncoder().encode(name)[1]!));
 
 export interface NamedPieces {
   /** Ids of the pieces with a known name. */
@@ -54,8 +55,9 @@ export function endingPieces(pieces: StringTable, isControl: (id: number) => boo
   for (let id = 0; id < length; id++) {
     const size = offsets[id + 1]! - offsets[id]!;
     const first = bytes[offsets[id]!];
-    // All names begin with "<", "[" or "_" and are short; asking that first spares decoding every piece.
+    // Asking for the names' first, second and last bytes first spares decoding every piece.
     if (size < 3 || size > 40 || (first !== 0x3c && first !== 0x5b && first !== 0x5f)) continue;
+    if (!seconds.has(bytes[offsets[id]! + 1]!)) continue;
     const last = bytes[offsets[id + 1]! - 1];
     if (last !== 0x3e && last !== 0x5d && last !== 0x5b) continue;
     const name = stringAt(pieces, id);

@@ -101,7 +101,7 @@ export function tokenizerFromMetadata(metadata: Metadata): Tokenizer {
   return assembleTokenizer({
     pieces,
     isSpecial: (id) => types[id] === type.control || types[id] === type.unknown,
-    added: addedTokens(addedOf(metadata, pieces, types)),
+    added: addedTokens(() => addedOf(metadata, pieces, types)),
     bos: ids.bos,
     eos: ids.eos,
     unknown: ids.unknown,
@@ -373,7 +373,7 @@ function withoutVocabulary(metadata: Metadata): Tokenizer {
       pieces: { length: size, bytes: empty, offsets: new Uint32Array(size + 1) },
       bytesOf: () => empty,
       isSpecial: () => false,
-      added: addedTokens([]),
+      added: addedTokens(() => []),
       encodeFragment: none,
     }),
     encode: none,

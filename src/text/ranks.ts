@@ -99,7 +99,7 @@ export function tokenizerFromRanks(text: string, options: RankOptions): Tokenize
     pieces: table,
     bytesOf: (id) => stringBytes(table, id),
     isSpecial: (id) => specialIds.has(id),
-    added: addedTokens(special.map(([name, id]) => ({ id, text: name, special: true }))),
+    added: addedTokens(() => special.map(([name, id]) => ({ id, text: name, special: true }))),
     encodeFragment: (fragment, _place, output) => split(fragment, (word) => encodeWord(word, output)),
     bos: idOf(options.bos),
     eos: idOf(options.eos),
