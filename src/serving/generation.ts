@@ -1,0 +1,109 @@
+/** A text being written: an awaitable of the whole result, and an iterable of its parts as they come. */
+import type { Alternative } from "./logprobs.ts";
+
+export interface Part {
+  /** What this token adds to the text; empty where it is special, or is only a piece of a character or of a possible stop string. */
+  readonly text: string;
+  readonly id: number;
+  /** With `logprobs`: ln of the token's probability under the model's own distribution. */
+  readonly logprob?: number;
+  /** With `logprobs`: the likeliest tokens in its place, likeliest first. */
+  readonly alternatives?: readonly Alternative[];
+}
+
+export interface Timings {
+  /** Tokens of the prompt that were still in the session's cache. */
+  readonly cachedTokens: number;
+  /** From the call to the first token, in milliseconds. */
+  readonly timeToFirstToken: number;
+  /** Of the prompt's tokens that were not cached. */
+  readonly prefillTokensPerSecond: number;
+  /** Of the tokens after the first; 0 where there are none. */
+  readonly decodeTokensPerSecond: number;
+}
+
+export interface GenerationResult {
+  readonly text: string;
+  /** All tokens written, the one that ended the text included. */
+  readonly ids: readonly number[];
+  readonly promptIds: readonly number[];
+  /** "stop": the model ended the text, or a stop string did; "length": `maxTokens` are written or the context is full. */
+  readonly finishReason: "stop" | "length";
+  /** The stop string that ended the text. */
+  readonly stop?: string;
+  /** Give it as an option to get the same text again. */
+  readonly seed: number;
+  readonly parts: readonly Part[];
+  readonly timings: Timings;
+}
+
+/**
+ * Await it for the whole result, or iterate over its parts; both may be done, and more than once. Leaving the loop early stops the writing:
+ * awaiting it then rejects with an AbortError, as it does with the signal's reason after an abort.
+ */
+export interface Generation extends PromiseLike<GenerationResult>, AsyncIterable<Part> {
+  /** The text as it comes, as a web stream; cancelling it stops the writing. */
+  toReadableStream(): ReadableStream<string>;
+}
+
+/** Starts `write`, which calls `emit` for each part and resolves to the result. */
+export function startGeneration(write: (emit: (part: Part) => void, signal: AbortSignal) => Promise<GenerationResult>, signal?: AbortSignal): Generation {
+  const own = new AbortController();
+  const parts: Part[] = [];
+  let ended = false;
+  let wake: (() => void)[] = [];
+  const notify = (): void => {
+    const waiting = wake;
+    wake = [];
+    for (const go of waiting) go();
+  };
+  const result = write(
+    (part) => {
+      parts.push(part);
+      notify();
+    },
+    signal === undefined ? own.signal : AbortSignal.any([signal, own.signal]),
+  ).finally(() => {
+    ended = true;
+    notify();
+  });
+  // Whoever only iterates gets a failure there; the promise must not be reported as unhandled beside.
+  result.catch(() => undefined);
+
+  async function* iterate(): AsyncGenerator<Part, void, void> {
+    let at = 0;
+    let complete = false;
+    try {
+      for (;;) {
+        while (at < parts.length) yield parts[at++]!;
+        if (ended) break;
+        await new Promise<void>((resolve) => wake.push(resolve));
+      }
+      complete = true;
+      await result;
+    } finally {
+      if (!complete) own.abort();
+    }
+  }
+
+  return {
+    // oxlint-disable-next-line unicorn/no-thenable -- being awaitable is this object's purpose
+    then: (fulfilled, rejected) => result.then(fulfilled, rejected),
+    [Symbol.asyncIterator]: iterate,
+    toReadableStream() {
+      const iterator = iterate();
+      return new ReadableStream<string>({
+        async pull(controller) {
+          for (;;) {
+            const { done, value } = await iterator.next();
+            if (done === true) return controller.close();
+            if (value.text !== "") return controller.enqueue(value.text);
+          }
+        },
+        async cancel() {
+          await iterator.return();
+        },
+      });
+    },
+  };
+}

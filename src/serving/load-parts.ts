@@ -1,0 +1,175 @@
+/** From a checkpoint's name to a model that a backend has loaded: the steps of `load`, also for those who need what lies beneath. */
+import type { Backend, CacheFormat, LoadedModel } from "../backends/backend.ts";
+import type { Model } from "../models/family.ts";
+import { openModel } from "../models/index.ts";
+import { pageSize } from "../ops/cache.ts";
+import { FrugalError, nearest } from "../tensor/error.ts";
+import { byteSize, printBytes } from "./byte-size.ts";
+import { cacheBytesPerToken } from "./cache-needs.ts";
+import { createEngine, type Engine } from "./engine.ts";
+import { openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "./open-checkpoint.ts";
+import { checkOptions, wholeNumber } from "./options.ts";
+import { pagesFor } from "./sequence.ts";
+
+export type BackendName = "native" | "reference";
+
+/** Options of `load`. */
+export interface LoadOptions {
+  /** The most memory to use for weights, cache and intermediate results together: bytes, or text like "512MB". Default: no limit. */
+  readonly memory?: number | string;
+  /** Tokens a text may have, prompt included. Default: what the model was made for, at most 4096, or as many as `memory` allows. */
+  readonly context?: number;
+  /** Texts that may be written together; more wait their turn. All share a cache of `context` tokens. Default 8. */
+  readonly sequences?: number;
+  /** Default: native where it was built, else reference. */
+  readonly backend?: BackendName | Backend;
+  /** Threads that compute together. Default: as many as this process may use. */
+  readonly threads?: number;
+  /** How keys and values are kept. Default F16. */
+  readonly cache?: CacheFormat;
+  readonly signal?: AbortSignal;
+  /** Called now and then with bytes done and to do, of the download first where there is one. */
+  readonly onProgress?: (progress: OpenProgress) => void;
+}
+
+/** Limits of a step that only those who score texts change. */
+export interface StepLimits {
+  /** Most tokens in a step. Default 512. */
+  readonly rows?: number;
+  /** Most rows of logits in a step. Default: `sequences`. */
+  readonly outputRows?: number;
+}
+
+export interface ModelParts {
+  readonly opened: OpenedCheckpoint;
+  readonly model: Model;
+  readonly backend: Backend;
+  readonly loaded: LoadedModel;
+  /** Tokens a sequence may have. */
+  readonly context: number;
+  /** Most tokens, and most sequences, in a run. */
+  readonly rows: number;
+  readonly sequences: number;
+  readonly cacheFormat: CacheFormat;
+  /** Of models that write text. */
+  readonly engine: Engine | undefined;
+  dispose(): Promise<void>;
+}
+
+const known: readonly (keyof LoadOptions)[] = ["memory", "context", "sequences", "backend", "threads", "cache", "signal", "onProgress"];
+const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
+const usualContext = 4096;
+
+export async function loadParts(source: string, options: LoadOptions = {}, limits: StepLimits = {}): Promise<ModelParts> {
+  checkOptions("load", options, known);
+  wholeNumber("load", "context", options.context, 1);
+  wholeNumber("load", "sequences", options.sequences, 1, 4096);
+  wholeNumber("load", "threads", options.threads, 1, 1024);
+  const cacheFormat = options.cache ?? "F16";
+  if (!cacheFormats.includes(cacheFormat))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: cache is ${JSON.stringify(options.cache)}; it may be ${cacheFormats.join(", ")}`, { cache: options.cache });
+  const memory = options.memory === undefined ? Infinity : byteSize("memory", options.memory);
+  const [backend, opened] = await Promise.all([chooseBackend(options), openCheckpoint(source, options)]);
+  try {
+    return await load(opened, openModel(opened.checkpoint), backend, { ...options, ...limits, cacheFormat, memory });
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+type Settled = Omit<LoadOptions, "memory"> & StepLimits & { readonly cacheFormat: CacheFormat; readonly memory: number };
+
+async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, options: Settled): Promise<ModelParts> {
+  const { signal, onProgress, cacheFormat, memory } = options;
+  const wanted = contextFor(model, options);
+  const sequences = options.sequences ?? 8;
+  const graphs = model.graphs({ contextLength: wanted });
+  const isText = model.kind === "text";
+  const program = isText ? "generate" : "embed";
+  const graph = graphs[program]!;
+  const perToken = isText ? cacheBytesPerToken(graph, cacheFormat) : 0;
+  const context = fitContext(model, wanted, options, perToken);
+  const pages = pagesFor(context, pageSize);
+  // An encoder reads a text at once, however long.
+  const rows = isText ? Math.min(options.rows ?? 512, context * sequences) : context;
+  const outputRows = Math.min(options.outputRows ?? sequences, rows);
+  const loaded = await backend.load({ [program]: graph }, model.weights, {
+    caps: { T: rows, S: Math.min(sequences, rows), C: pages, R: Math.max(1, outputRows) },
+    ...(isText ? { cachePages: pages, cacheFormat } : {}),
+    ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onProgress: (done, total) => onProgress({ stage: "weights", done, total }) }),
+  });
+  const used = loaded.memory.weights + loaded.memory.arena + loaded.memory.cache;
+  if (used > memory) {
+    await loaded.dispose();
+    throw tooLarge(opened.name, used, memory, "shorten the context, keep the cache in Q8_0, or take a smaller model");
+  }
+  const engine = isText
+    ? createEngine(loaded, { vocabularySize: model.vocabularySize, context, cachePages: pages, pageSize, rows, sequences: Math.min(sequences, rows), outputRows })
+    : undefined;
+  let disposed: Promise<void> | undefined;
+  return {
+    opened,
+    model,
+    backend,
+    loaded,
+    context,
+    rows,
+    sequences,
+    cacheFormat,
+    engine,
+    dispose: () =>
+      (disposed ??= (async () => {
+        await engine?.dispose();
+        await loaded.dispose();
+        await opened.close();
+      })()),
+  };
+}
+
+function contextFor(model: Model, { context }: Settled): number {
+  if (context === undefined) return Math.min(model.contextLength, model.kind === "text" ? usualContext : Infinity);
+  if (context <= model.contextLength || model.kind === "text") return context;
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: context is ${context}, but the model reads at most ${model.contextLength} tokens; ask for no more`, {
+    context,
+    contextLength: model.contextLength,
+  });
+}
+
+/** The longest context whose cache fits beside the weights, where a limit is given and no context. What it needs beyond is checked after loading. */
+function fitContext(model: Model, wanted: number, { memory, context }: Settled, perToken: number): number {
+  if (memory === Infinity || context !== undefined || perToken === 0) return wanted;
+  const weights = [...model.weights.values()].reduce((sum, { content }) => {
+    if (!("rows" in content)) return sum;
+    return sum + content.rows.reduce((n, { tensor, count }) => n + (tensor.byteLength / Math.max(1, tensor.shape.slice(0, -1).reduce((a, b) => a * b, 1))) * count, 0);
+  }, 0);
+  // A tenth is left for intermediate results.
+  const fits = Math.floor((memory * 0.9 - weights) / perToken / pageSize) * pageSize;
+  if (fits < Math.min(wanted, pageSize)) throw tooLarge("weights", weights, memory, "give more memory or take a smaller model");
+  return Math.min(wanted, fits);
+}
+
+const tooLarge = (what: string, needed: number, memory: number, remedy: string): FrugalError =>
+  new FrugalError("FRUGAL_OUT_OF_MEMORY", `${what}: needs ${printBytes(needed)} of memory, but may use ${printBytes(memory)}; ${remedy}`, { needed, available: memory });
+
+const backendNames: readonly BackendName[] = ["native", "reference"];
+
+async function chooseBackend({ backend, threads }: LoadOptions): Promise<Backend> {
+  if (typeof backend === "object") return backend;
+  if (backend !== undefined && !backendNames.includes(backend)) {
+    const near = nearest(String(backend), backendNames);
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: there is no backend ${JSON.stringify(backend)}; ${near === undefined ? `there are ${backendNames.join(", ")}` : `did you mean ${near}?`}`, { backend });
+  }
+  let reason = "";
+  if (backend !== "reference") {
+    const { createNativeBackend } = await import("../backends/native/backend.ts");
+    const native = createNativeBackend(threads === undefined ? {} : { threads });
+    if ("backend" in native) return native.backend;
+    if (backend === "native") throw new FrugalError("FRUGAL_UNSUPPORTED", `load: the native backend is not there: ${native.reason}; build it with npm run setup, or choose reference`);
+    reason = native.reason;
+  }
+  const { createReferenceBackend } = await import("../backends/reference/backend.ts");
+  const reference = createReferenceBackend();
+  return reason === "" ? reference : { ...reference, description: `${reference.description}; native is not there: ${reason}` };
+}

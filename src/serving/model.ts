@@ -1,0 +1,131 @@
+/** A loaded model as people use it. */
+import { FrugalError } from "../tensor/error.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { embedTexts, type EmbedOptions } from "./embed.ts";
+import type { Engine } from "./engine.ts";
+import type { Generation } from "./generation.ts";
+import { inspectModel, type Inspection } from "./inspect.ts";
+import { loadParts, type LoadOptions, type ModelParts } from "./load-parts.ts";
+import { checkOptions } from "./options.ts";
+import type { ChatMessage, Prompt } from "./prompt.ts";
+import { readLogits } from "./read-logits.ts";
+import { createSequence } from "./sequence.ts";
+import { createSession, type Session } from "./session.ts";
+import { createWriter, type GenerateOptions, type Writer } from "./writer.ts";
+
+/** Options of `logits`. */
+export interface LogitsOptions {
+  /** The logits after every token, not only after the last. Default false. */
+  readonly all?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** A model in memory. Calls may run together; `dispose` (or `await using`) ends them and gives the memory back. */
+export interface FrugalModel extends AsyncDisposable {
+  readonly name: string;
+  readonly family: string;
+  readonly kind: "text" | "encoder";
+  /** Tokens a text may have, prompt included. */
+  readonly contextLength: number;
+  /** Which backend runs it, and why. */
+  readonly backend: { readonly name: string; readonly description: string };
+  /** Goes on with a text, or answers a conversation. Errors reject what is returned. */
+  generate(prompt: Prompt, options?: GenerateOptions): Generation;
+  /** Answers a conversation by the model's own template. */
+  chat(messages: readonly ChatMessage[], options?: GenerateOptions): Generation;
+  /** A text or conversation that keeps what was computed of it. */
+  session(): Session;
+  /** One vector a text; encoders only. */
+  embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
+  /** The logits that follow the last of `ids` (one row), or each of them. */
+  logits(ids: readonly number[] | Int32Array, options?: LogitsOptions): Promise<Float32Array[]>;
+  /** Rejects with FRUGAL_NOT_FOUND where the checkpoint has none. */
+  tokenizer(): Promise<Tokenizer>;
+  inspect(): Inspection;
+  /** Ends what runs and gives all memory back; later calls fail with FRUGAL_DISPOSED. */
+  dispose(): Promise<void>;
+}
+
+/**
+ * Loads a model: a `.gguf` file (of a split one, any part), a directory in Hugging Face layout, a llama2.c `.bin` file, or
+ * `hf:owner/name[:file]`, which is downloaded once.
+ *
+ * Rejects with FRUGAL_NOT_FOUND, FRUGAL_BAD_FILE, FRUGAL_BAD_CONFIG, FRUGAL_UNSUPPORTED, FRUGAL_OUT_OF_MEMORY, FRUGAL_BAD_ARGUMENT, or the
+ * signal's reason.
+ */
+export async function load(source: string, options: LoadOptions = {}): Promise<FrugalModel> {
+  return frugalModel(await loadParts(source, options));
+}
+
+export function frugalModel(parts: ModelParts): FrugalModel {
+  const { opened, model, backend, loaded, context } = parts;
+  const sessions = new Set<Session>();
+  let disposed: Promise<void> | undefined;
+  const check = (): void => {
+    if (disposed !== undefined) throw new FrugalError("FRUGAL_DISPOSED", `model: ${opened.name} has been disposed; load it again`);
+  };
+  const engine = (): Engine => {
+    check();
+    if (parts.engine !== undefined) return parts.engine;
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `model: ${opened.name} is an encoder and writes no text; use embed, or load a text model`, { kind: model.kind });
+  };
+  let made: Writer | undefined;
+  const writer = (): Writer =>
+    (made ??= createWriter({
+      engine: engine(),
+      tokenizer: opened.tokenizer,
+      template: opened.chatTemplate,
+      endIds: opened.endIds,
+      vocabularySize: model.vocabularySize,
+    }));
+
+  const self: FrugalModel = {
+    name: opened.name,
+    family: model.family,
+    kind: model.kind,
+    contextLength: context,
+    backend: { name: backend.name, description: backend.description },
+    generate(prompt, options = {}) {
+      engine();
+      return writer()(prompt, options, {
+        afterOthers: false,
+        keep: false,
+        prepare: async ({ ids }) => ({ sequence: createSequence(ids), cachedTokens: 0 }),
+      });
+    },
+    chat: (messages, options) => self.generate(messages, options),
+    session() {
+      const session = createSession(engine(), writer(), () => sessions.delete(session));
+      sessions.add(session);
+      return session;
+    },
+    async embed(texts, options = {}) {
+      check();
+      checkOptions("embed", options, ["normalize", "truncate", "signal"]);
+      return embedTexts(parts, typeof texts === "string" ? [texts] : texts, options);
+    },
+    async logits(ids, options = {}) {
+      checkOptions("logits", options, ["all", "signal"]);
+      const rows: Float32Array[] = [];
+      await readLogits(engine(), ids, options.all === true ? 0 : ids.length - 1, (_, row) => rows.push(row.slice()), options.signal);
+      return rows;
+    },
+    async tokenizer() {
+      check();
+      return opened.tokenizer();
+    },
+    inspect() {
+      check();
+      return inspectModel(opened, model, loaded.memory, parts.cacheFormat);
+    },
+    dispose() {
+      disposed ??= (async () => {
+        await Promise.all([...sessions].map((session) => session.dispose()));
+        await parts.dispose();
+      })();
+      return disposed;
+    },
+    [Symbol.asyncDispose]: () => self.dispose(),
+  };
+  return self;
+}

@@ -1,0 +1,130 @@
+/** From a name that a person gives to weights, tokenizer and template, whatever the file format. */
+import { openDirectory } from "../formats/directory.ts";
+import { baseName, kindOf } from "../formats/files.ts";
+import { openGguf } from "../formats/gguf/split.ts";
+import type { JsonObject } from "../formats/json.ts";
+import { openLlama2c } from "../formats/llama2c.ts";
+import type { Checkpoint } from "../models/family.ts";
+import { FrugalError } from "../tensor/error.ts";
+import type { Metadata } from "../tensor/strings.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+
+export interface OpenedCheckpoint {
+  /** The last part of the path, for people. */
+  readonly name: string;
+  readonly path: string;
+  readonly checkpoint: Checkpoint;
+  /** Builds the tokenizer, once; rejects with FRUGAL_NOT_FOUND where the checkpoint has none. */
+  tokenizer(): Promise<Tokenizer>;
+  readonly hasTokenizer: boolean;
+  /** Ids that end a text by the model's configuration; the tokenizer knows further ones. */
+  readonly endIds: readonly number[];
+  readonly chatTemplate: string | undefined;
+  /** Whether its embeddings are meant to have length 1. */
+  readonly normalize: boolean;
+  close(): Promise<void>;
+}
+
+export interface OpenProgress {
+  readonly stage: "download" | "weights";
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: OpenProgress) => void) | undefined;
+}
+
+/** Opens `hf:owner/name[:file]` (downloading what is not there yet), a `.gguf` file, a llama2.c `.bin` file, or a directory in Hugging Face layout. */
+export async function openCheckpoint(source: string, options: OpenOptions = {}): Promise<OpenedCheckpoint> {
+  options.signal?.throwIfAborted();
+  const path = source.startsWith("hf:") ? await download(source, options) : source;
+  const kind = await kindOf(path);
+  if (kind === "directory") return openHuggingface(path, options);
+  if (kind === "missing")
+    throw new FrugalError("FRUGAL_NOT_FOUND", `${source}: there is no such file or directory; name a .gguf file, a model's directory, or hf:owner/name[:file]`, { path: source });
+  if (path.endsWith(".gguf")) return openGgufCheckpoint(path, options);
+  if (path.endsWith(".bin")) return openLlama2cCheckpoint(path);
+  throw new FrugalError("FRUGAL_UNSUPPORTED", `${source}: is not a kind of file that holds a model; name a .gguf file, a llama2.c .bin file, or a directory with config.json`, { path: source });
+}
+
+async function download(source: string, { signal, onProgress }: OpenOptions): Promise<string> {
+  const { pull } = await import("../formats/hub.ts");
+  const pulled = await pull(source, {
+    ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onProgress: ({ received, total }) => onProgress({ stage: "download", done: received, total }) }),
+  });
+  return pulled.path;
+}
+
+const signalOf = ({ signal }: OpenOptions): { signal?: AbortSignal } => (signal === undefined ? {} : { signal });
+
+/** Each way of making a tokenizer is loaded only where it is needed: they are a good part of the time to start. */
+const fromMetadata = async (metadata: Metadata): Promise<Tokenizer> => (await import("../text/from-gguf.ts")).tokenizerFromMetadata(metadata);
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
+async function openGgufCheckpoint(path: string, options: OpenOptions): Promise<OpenedCheckpoint> {
+  const file = await openGguf(path, signalOf(options));
+  const name = baseName(path);
+  const template = file.metadata.get("tokenizer.chat_template");
+  const hasTokenizer = file.metadata.has("tokenizer.ggml.model");
+  return {
+    name,
+    path,
+    checkpoint: { kind: "gguf", name: path, metadata: file.metadata, tensors: file.tensors },
+    tokenizer: once(async () => (hasTokenizer ? fromMetadata(file.metadata) : noTokenizer(path, "the key tokenizer.ggml.model"))),
+    hasTokenizer,
+    endIds: [],
+    chatTemplate: typeof template === "string" ? template : undefined,
+    normalize: false,
+    close: () => file.close(),
+  };
+}
+
+async function openLlama2cCheckpoint(path: string): Promise<OpenedCheckpoint> {
+  const { config, metadata, tensors, close } = await openLlama2c(path);
+  return {
+    name: baseName(path),
+    path,
+    checkpoint: { kind: "huggingface", name: path, config, tensors },
+    tokenizer: once(async () => (metadata === undefined ? noTokenizer(path, "tokenizer.bin beside it") : fromMetadata(metadata))),
+    hasTokenizer: metadata !== undefined,
+    endIds: idsOf(config["eos_token_id"]),
+    chatTemplate: undefined,
+    normalize: false,
+    close,
+  };
+}
+
+async function openHuggingface(path: string, options: OpenOptions): Promise<OpenedCheckpoint> {
+  const directory = await openDirectory(path, signalOf(options));
+  const { config, tensors, tokenizer, tokenizerConfig, generationConfig, pooling } = directory;
+  return {
+    name: baseName(path),
+    path,
+    checkpoint: { kind: "huggingface", name: path, config, tensors, ...(pooling === undefined ? {} : { pooling: { ...pooling } }) },
+    tokenizer: once(async () => {
+      if (tokenizer === undefined) return noTokenizer(path, "tokenizer.json");
+      const { tokenizerFromJson } = await import("../text/from-json.ts");
+      return tokenizerFromJson(tokenizer, tokenizerConfig);
+    }),
+    hasTokenizer: tokenizer !== undefined,
+    endIds: [...textEnds(config), ...idsOf(generationConfig?.["eos_token_id"])],
+    chatTemplate: directory.chatTemplate,
+    normalize: pooling?.normalize ?? false,
+    close: () => directory.close(),
+  };
+}
+
+const textEnds = (config: JsonObject): number[] => idsOf(config["eos_token_id"]);
+
+const idsOf = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isInteger(id));
+
+function noTokenizer(path: string, missing: string): never {
+  throw new FrugalError("FRUGAL_NOT_FOUND", `${path}: has no tokenizer, ${missing} is missing; give token ids in place of text`, { path });
+}

@@ -1,0 +1,70 @@
+/** A conversation or text that keeps its keys and values between calls, so that only what is new is computed. */
+import { FrugalError } from "../tensor/error.ts";
+import { checkTokens, type Engine } from "./engine.ts";
+import type { Generation } from "./generation.ts";
+import type { ChatMessage, Prompt } from "./prompt.ts";
+import { createSequence } from "./sequence.ts";
+import type { GenerateOptions, Writer } from "./writer.ts";
+
+export interface Session extends AsyncDisposable {
+  /**
+   * Text and ids go on after what the session holds. Messages are the whole conversation: what it has in common with the session's tokens is
+   * not computed again. One call at a time; FRUGAL_BAD_ARGUMENT while another runs.
+   */
+  generate(prompt: Prompt, options?: GenerateOptions): Generation;
+  chat(messages: readonly ChatMessage[], options?: GenerateOptions): Generation;
+  /** Everything read and written so far. */
+  readonly ids: readonly number[];
+  /** Forgets all tokens. */
+  clear(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export function createSession(engine: Engine, write: Writer, onDispose: () => void): Session {
+  const sequence = createSequence();
+  let busy = false;
+  let disposed = false;
+  const ending = new AbortController();
+  const check = (): void => {
+    if (disposed) throw new FrugalError("FRUGAL_DISPOSED", "session: has been disposed; make another");
+    if (busy) throw new FrugalError("FRUGAL_BAD_ARGUMENT", "session: is still writing; await it, abort it, or use a second session");
+  };
+  const session: Session = {
+    generate(prompt, options = {}) {
+      const isConversation = typeof prompt !== "string" && !(prompt instanceof Int32Array) && typeof prompt[0] === "object";
+      const signal = options.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal]);
+      return write(prompt, { ...options, signal }, {
+        afterOthers: !isConversation && sequence.tokens.length > 0,
+        keep: true,
+        async prepare(encoded) {
+          check();
+          const tokens = isConversation ? encoded.ids : [...sequence.tokens, ...encoded.ids];
+          // Refused here, so that a prompt too long leaves the session as it was.
+          checkTokens(tokens, engine.limits);
+          busy = true;
+          return { sequence, cachedTokens: await engine.change(sequence, tokens) };
+        },
+        finished: () => {
+          busy = false;
+        },
+      });
+    },
+    chat: (messages, options) => session.generate(messages, options),
+    get ids() {
+      return sequence.tokens.slice();
+    },
+    async clear() {
+      check();
+      await engine.change(sequence, []);
+    },
+    async dispose() {
+      if (disposed) return;
+      disposed = true;
+      ending.abort(new FrugalError("FRUGAL_DISPOSED", "session: has been disposed; make another"));
+      onDispose();
+      await engine.forget(sequence);
+    },
+    [Symbol.asyncDispose]: () => session.dispose(),
+  };
+  return session;
+}

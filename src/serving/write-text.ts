@@ -1,0 +1,82 @@
+/** One generation on the engine: sample, decode, look for the end. */
+import { streamText } from "../text/stream.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Engine, Verdict } from "./engine.ts";
+import type { GenerationResult, Part } from "./generation.ts";
+import { choose } from "./sampler.ts";
+import type { Sampling } from "./sampling.ts";
+import type { Sequence } from "./sequence.ts";
+import { stopFilter } from "./stop-filter.ts";
+
+export interface Writing {
+  readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
+  /** Holds the prompt; grows by what is written. */
+  readonly sequence: Sequence;
+  /** Tokens of the prompt whose keys and values are still there. */
+  readonly cachedTokens: number;
+  readonly keep: boolean;
+  readonly sampling: Sampling;
+  readonly maxTokens: number;
+  readonly stop: readonly string[];
+  /** Ids that end the text. */
+  readonly endIds: ReadonlySet<number>;
+  /** The text continues another: a space at its start belongs to it. */
+  readonly continues: boolean;
+  readonly skipSpecial: boolean;
+  /** When the call was made, by performance.now(). */
+  readonly started: number;
+}
+
+export async function writeText(w: Writing, emit: (part: Part) => void, signal: AbortSignal): Promise<GenerationResult> {
+  const { engine, sequence, sampling } = w;
+  const stream = streamText(w.continues ? { ...w.tokenizer, dropsFirstSpace: false } : w.tokenizer, { skipSpecial: w.skipSpecial });
+  const filter = stopFilter(w.stop);
+  const promptIds = sequence.tokens.slice();
+  const parts: Part[] = [];
+  let finish: { readonly reason: "stop" | "length"; readonly stop?: string } = { reason: "length" };
+  let firstToken = performance.now();
+
+  const read = (position: number, logits: Float32Array): Verdict => {
+    if (position !== sequence.tokens.length - 1) return "more";
+    const choice = choose(logits, sampling, sequence.tokens);
+    if (parts.length === 0) firstToken = performance.now();
+    sequence.tokens.push(choice.id);
+    const isEnd = w.endIds.has(choice.id);
+    const passed = filter.push(isEnd ? "" : stream.push(choice.id));
+    const isFull = parts.length + 1 >= w.maxTokens || sequence.tokens.length > engine.limits.context;
+    const isOver = isEnd || passed.stop !== undefined || isFull;
+    let text = passed.text;
+    if (isOver && passed.stop === undefined) {
+      const rest = filter.push(stream.end());
+      text += rest.text;
+      if (rest.stop !== undefined) finish = { reason: "stop", stop: rest.stop };
+      else text += filter.end();
+    }
+    if (passed.stop !== undefined) finish = { reason: "stop", stop: passed.stop };
+    else if (isEnd) finish = { reason: "stop" };
+    const part: Part = { text, ...choice };
+    parts.push(part);
+    emit(part);
+    return isOver ? "done" : "more";
+  };
+
+  if (w.maxTokens > 0) await engine.run({ sequence, readFrom: Number.MAX_SAFE_INTEGER, read, signal, keep: w.keep });
+  const ended = performance.now();
+  const perSecond = (count: number, milliseconds: number): number => (count > 0 && milliseconds > 0 ? (count * 1000) / milliseconds : 0);
+  return {
+    text: parts.map((part) => part.text).join(""),
+    ids: parts.map((part) => part.id),
+    promptIds,
+    finishReason: finish.reason,
+    ...(finish.stop === undefined ? {} : { stop: finish.stop }),
+    seed: sampling.seed,
+    parts,
+    timings: {
+      cachedTokens: w.cachedTokens,
+      timeToFirstToken: firstToken - w.started,
+      prefillTokensPerSecond: perSecond(promptIds.length - w.cachedTokens, firstToken - w.started),
+      decodeTokensPerSecond: perSecond(parts.length - 1, ended - firstToken),
+    },
+  };
+}

@@ -1,0 +1,93 @@
+/** Prompts and options to generations: what a model and its sessions share. */
+import { FrugalError } from "../tensor/error.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Engine } from "./engine.ts";
+import { type Generation, startGeneration } from "./generation.ts";
+import { checkOptions, wholeNumber } from "./options.ts";
+import { type EncodedPrompt, type Prompt, promptEncoder, promptNames, type PromptOptions } from "./prompt.ts";
+import { sampling, samplingNames, type SamplingOptions } from "./sampling.ts";
+import type { Sequence } from "./sequence.ts";
+import { writeText } from "./write-text.ts";
+
+/** Options of `generate` and `chat`. */
+export interface GenerateOptions extends SamplingOptions, PromptOptions {
+  /** Most tokens to write. Default: until the context is full. */
+  readonly maxTokens?: number;
+  /** Strings that end the text where they appear; they are not part of it. */
+  readonly stop?: string | readonly string[];
+  /** Ids that end the text, beside the model's own. */
+  readonly stopIds?: readonly number[];
+  /** Go on after tokens that would end the text. Default false. */
+  readonly ignoreEnd?: boolean;
+  /** Leave special tokens out of the text. Default true. */
+  readonly skipSpecial?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+const known: readonly string[] = [...samplingNames, ...promptNames, "maxTokens", "stop", "stopIds", "ignoreEnd", "skipSpecial", "signal"];
+
+/** Where a prompt's tokens go. */
+export interface Place {
+  /** Whether the place already has tokens, which a text prompt goes on after. */
+  readonly afterOthers: boolean;
+  /** The sequence, made to hold the prompt, and how many of its tokens are cached. */
+  prepare(prompt: EncodedPrompt): Promise<{ readonly sequence: Sequence; readonly cachedTokens: number }>;
+  readonly keep: boolean;
+  /** Called once after `prepare` has succeeded and the writing has ended, however it ended. */
+  finished?(): void;
+}
+
+export type Writer = (prompt: Prompt, options: GenerateOptions, place: Place) => Generation;
+
+export interface WriterParts {
+  readonly engine: Engine;
+  readonly tokenizer: () => Promise<Tokenizer>;
+  readonly template: string | undefined;
+  readonly endIds: readonly number[];
+  readonly vocabularySize: number;
+}
+
+export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds, vocabularySize }: WriterParts): Writer {
+  let encoder: ReturnType<typeof promptEncoder> | undefined;
+  return (prompt, options, place) => {
+    const started = performance.now();
+    return startGeneration(async (emit, signal) => {
+      checkOptions("generate", options, known);
+      wholeNumber("generate", "maxTokens", options.maxTokens, 0);
+      signal.throwIfAborted();
+      const tokenizer = await tokenizerOf();
+      // Rows of the output matrix beyond the vocabulary stand for nothing.
+      const settled = sampling(options, Math.min(vocabularySize, tokenizer.vocabularySize));
+      encoder ??= promptEncoder(tokenizer, template);
+      const encoded = encoder(prompt, options, place.afterOthers);
+      const ends = [...tokenizer.endOfGeneration, ...endIds];
+      const stop = stopsOf(options.stop);
+      const { sequence, cachedTokens } = await place.prepare(encoded);
+      const writing = writeText(
+        {
+          engine,
+          tokenizer,
+          sequence,
+          cachedTokens,
+          keep: place.keep,
+          sampling: settled,
+          maxTokens: options.maxTokens ?? Infinity,
+          stop,
+          endIds: new Set([...(options.ignoreEnd === true ? [] : ends), ...(options.stopIds ?? [])]),
+          continues: encoded.continues,
+          skipSpecial: options.skipSpecial ?? true,
+          started,
+        },
+        emit,
+        signal,
+      );
+      return writing.finally(() => place.finished?.());
+    }, options.signal);
+  };
+}
+
+function stopsOf(stop: string | readonly string[] | undefined): readonly string[] {
+  const stops = stop === undefined ? [] : typeof stop === "string" ? [stop] : stop;
+  if (stops.every((text) => typeof text === "string" && text !== "")) return stops;
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", "generate: stop holds an empty string, which would end every text; leave it out");
+}

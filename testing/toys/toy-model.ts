@@ -1,0 +1,69 @@
+/** A loaded model without weights, for tests of serving: its logits depend on every token that the page table leads to, so a wrong page shows. */
+import type { Call, LoadedModel, Outputs } from "../../src/backends/backend.ts";
+
+export interface ToyOptions {
+  readonly vocabularySize: number;
+  readonly cachePages: number;
+  readonly pageSize: number;
+  /** Milliseconds a run takes, ended early by the signal. */
+  readonly delay?: (call: Call) => number;
+  /** Throws in place of a run. */
+  readonly fault?: (call: Call) => Error | undefined;
+}
+
+/** What `toyLogits` gives the highest value after these tokens. */
+export function toyNext(tokens: readonly number[], vocabularySize: number): number {
+  let state = 7;
+  for (const token of tokens) state = (Math.imul(state, 31) + token + 1) >>> 0;
+  return (state >>> 4) % vocabularySize;
+}
+
+export function toyLogits(tokens: readonly number[], vocabularySize: number): Float32Array {
+  const next = toyNext(tokens, vocabularySize);
+  return Float32Array.from({ length: vocabularySize }, (_, id) => (id === next ? 4 : (id % 5) / 5));
+}
+
+export function toyModel(options: ToyOptions): LoadedModel & { readonly calls: Call[] } {
+  const { vocabularySize, pageSize } = options;
+  const cache = new Int32Array(options.cachePages * pageSize).fill(-1);
+  const calls: Call[] = [];
+  let queue: Promise<unknown> = Promise.resolve();
+  const compute = async (call: Call): Promise<Outputs> => {
+    await wait(options.delay?.(call) ?? 0, call.signal);
+    const fault = options.fault?.(call);
+    if (fault !== undefined) throw fault;
+    const { tokens, positions, rowOffsets, contextLengths, pageTable, outputRows } = call.inputs as Record<string, Int32Array>;
+    const { S, C, R } = call.symbols;
+    const prefixes: number[][] = [];
+    for (let s = 0; s < S; s++) {
+      const slot = (position: number): number => pageTable![s * C + Math.floor(position / pageSize)]! * pageSize + (position % pageSize);
+      for (let row = rowOffsets![s]!; row < rowOffsets![s + 1]!; row++) cache[slot(positions![row]!)] = tokens![row]!;
+      const seen = Array.from({ length: contextLengths![s]! }, (_, position) => cache[slot(position)]!);
+      for (let row = rowOffsets![s]!; row < rowOffsets![s + 1]!; row++) prefixes[row] = seen.slice(0, positions![row]! + 1);
+    }
+    const logits = new Float32Array(R * vocabularySize);
+    outputRows!.forEach((row, i) => logits.set(toyLogits(prefixes[row]!, vocabularySize), i * vocabularySize));
+    return { logits };
+  };
+  return {
+    calls,
+    run(call) {
+      calls.push(call);
+      const result = queue.then(() => compute(call));
+      queue = result.catch(() => undefined);
+      return result;
+    },
+    memory: { weights: 0, arena: 0, cache: 0, arenaFormula: "0" },
+    async dispose() {},
+  };
+}
+
+const wait = (milliseconds: number, signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(signal.reason as Error);
+    const timer = setTimeout(resolve, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    });
+  });
