@@ -24,7 +24,6 @@ const paths = (): typeof import("node:path") => builtin("node:path");
 /** Joins parts of a path the way this machine writes them. */
 export const joinPath = (...parts: string[]): string => paths().join(...parts);
 export const directoryOf = (path: string): string => paths().dirname(path);
-export const baseName = (path: string): string => paths().basename(path);
 
 /** The user's own directory, where the default cache lies. */
 export const homeDirectory = (): string => builtin<typeof import("node:os")>("node:os").homedir();

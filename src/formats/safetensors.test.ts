@@ -126,11 +126,12 @@ describe("safetensors in a directory", () => {
   const both = (): Record<string, TensorToWrite[]> => ({ [one]: [tensor("a", [1], floats(1))], [two]: [tensor("b", [1], floats(2))] });
 
   it("opens one file, shards, or the only one there", async () => {
-    for (const [name, shards, index] of [
+    const cases: [string, Record<string, TensorToWrite[]>, unknown][] = [
       ["single", { "model.safetensors": [tensor("a", [1], floats(1)), tensor("b", [1], floats(2))] }, undefined],
       ["sharded", both(), { metadata: { total_size: 8 }, weight_map: { b: two, a: one } }],
       ["other", { "lora.safetensors": [tensor("a", [1], floats(1)), tensor("b", [1], floats(2))] }, undefined],
-    ] as const) {
+    ];
+    for (const [name, shards, index] of cases) {
       const opened = await openSafetensorsDirectory(await directory(name, shards, index));
       expect([...opened.tensors.keys()].sort()).toEqual(["a", "b"]);
       expect([...(await decodeTensor(opened.tensors.get("b")!))]).toEqual([2]);

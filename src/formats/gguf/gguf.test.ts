@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { FrugalError } from "../../tensor/error.ts";
 import { formatByName } from "../../tensor/formats/index.ts";
 import { bytesSource } from "../../tensor/source.ts";
@@ -278,4 +280,30 @@ describe("gguf, on disk", () => {
     );
     expect(seen).toEqual([4, 8]);
   });
+});
+
+const vocabularies = fileURLToPath(new URL("../../../../shared/data/tokenizers/llama.cpp-vocabs", import.meta.url));
+
+describe("gguf, files of others", () => {
+  it.skipIf(!existsSync(vocabularies) && process.env["CI"] === undefined)(
+    "vocabularies of llama.cpp (skipped without ../shared/data)",
+    async () => {
+      const names = (await readdir(vocabularies)).filter((name) => name.endsWith(".gguf"));
+      expect(names.length).toBeGreaterThanOrEqual(4);
+      for (const name of names) {
+        const path = join(vocabularies, name);
+        const file = await openGguf(path);
+        const tokens = file.metadata.get("tokenizer.ggml.tokens") as StringTable;
+        expect(tokens.length, name).toBeGreaterThan(20_000);
+        const types = file.metadata.get("tokenizer.ggml.token_type");
+        expect(types, name).toHaveLength(tokens.length);
+        const sink = memorySink(name);
+        await writeGguf(sink, { ...file, tensors: [] });
+        const original = await readFile(path);
+        // Some were written without padding after the header.
+        expect(Buffer.compare(sink.bytes().subarray(0, original.length), original), `${name} is written as it was`).toBe(0);
+        await file.close();
+      }
+    },
+  );
 });

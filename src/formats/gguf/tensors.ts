@@ -1,5 +1,5 @@
 /** The tensor directory of a GGUF header, checked against the file before anybody reads a byte of data. */
-import { FrugalError, nearest } from "../../tensor/error.ts";
+import { FrugalError } from "../../tensor/error.ts";
 import { formatByGgufType } from "../../tensor/formats/index.ts";
 import { storedBytes, type StorageFormat } from "../../tensor/format.ts";
 import { size } from "../../tensor/shape.ts";
@@ -103,16 +103,4 @@ export function placeTensors(
       throw badHeader(source, entry.at, `the data of tensor ${entry.name} overlaps that of tensor ${previous.name}`);
   });
   return tensors;
-}
-
-/** The tensor of that name; FRUGAL_NOT_FOUND naming the nearest where there is none. */
-export function requireTensor(name: string, tensors: ReadonlyMap<string, StoredTensor>, file: string): StoredTensor {
-  const tensor = tensors.get(name);
-  if (tensor !== undefined) return tensor;
-  const near = nearest(name, tensors.keys());
-  throw new FrugalError(
-    "FRUGAL_NOT_FOUND",
-    `${file}: has no tensor ${name}; ${near === undefined ? "use a complete file" : `the nearest is ${near}`}`,
-    { tensor: name, nearest: near },
-  );
 }
