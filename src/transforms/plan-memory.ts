@@ -4,7 +4,7 @@
  * (greedy by size, Pisarchyk and Lee 2020, arXiv 2001.03288); a gap must be there whatever the symbols are.
  */
 import type { Symbols } from "../graph/dim.ts";
-import { elements, evaluatePolynomial, type Polynomial } from "../graph/polynomial.ts";
+import { add, elements, evaluatePolynomial, type Polynomial } from "../graph/polynomial.ts";
 import { sourceOps, type Value } from "../graph/value.ts";
 import { allOps } from "../ops/builder.ts";
 
@@ -17,7 +17,7 @@ export interface PlannedBuffer {
 }
 
 export interface MemoryPlan {
-  /** By buffer, in elements of 4 bytes, multiples of 16 (64 bytes). */
+  /** By buffer, in elements of 4 bytes; multiples of 16 (64 bytes) but for large products of symbols such as T·T, which are not padded. */
   readonly offsets: readonly Polynomial[];
   readonly size: Polynomial;
 }
@@ -25,6 +25,8 @@ export interface MemoryPlan {
 /** Only decides which of two gaps is tighter; the plan holds for all symbols. */
 const usual: Symbols = { T: 256, S: 8, C: 64, R: 8 };
 const alignment = 16;
+/** In elements, at the usual symbols. */
+const largestPadding = 1 << 14;
 
 /** Coefficients by monomial, in one order for all: plans of training hold tens of thousands of buffers. */
 type Coefficients = readonly number[];
@@ -37,19 +39,32 @@ interface Placed {
 }
 
 export function planMemory(buffers: readonly PlannedBuffer[]): MemoryPlan {
+  // What would be large if padded (scores of attention: 16·T·T in place of T·T) lies above all others, as it is.
+  const padded = buffers.map(({ size }) => aligned(size));
+  const exact = buffers.map(({ size }, i) => evaluatePolynomial(padded[i]!, usual) - evaluatePolynomial(size, usual) > largestPadding);
+  const low = place(buffers.map((buffer, i) => ({ ...buffer, size: exact[i] ? new Map() : padded[i]! })));
+  const high = place(buffers.map((buffer, i) => ({ ...buffer, size: exact[i] ? buffer.size : new Map() })));
+  return { offsets: buffers.map((_, i) => (exact[i] ? add(low.size, high.offsets[i]!) : low.offsets[i]!)), size: add(low.size, high.size) };
+}
+
+/** Each coefficient rounded up, so that sums of sizes stay aligned whatever the symbols are. */
+const aligned = (size: Polynomial): Polynomial =>
+  new Map([...size].map(([m, v]) => [m, Math.ceil(Math.max(0, v) / alignment) * alignment]));
+
+function place(buffers: readonly PlannedBuffer[]): MemoryPlan {
   const monomials = [...new Set(buffers.flatMap(({ size }) => [...size.keys()]))].sort();
   const weights = monomials.map((m) => evaluatePolynomial(new Map([[m, 1]]), usual));
-  // Each coefficient rounded up, so that sums of sizes stay aligned whatever the symbols are.
-  const sizes = buffers.map(({ size }) => monomials.map((m) => Math.ceil(Math.max(0, size.get(m) ?? 0) / alignment) * alignment));
+  const sizes = buffers.map(({ size }) => monomials.map((m) => Math.max(0, size.get(m) ?? 0)));
   const usualSizes = sizes.map((size) => weighed(size, weights));
   const order = buffers.map((_, i) => i).sort((a, b) => usualSizes[b]! - usualSizes[a]! || buffers[a]!.from - buffers[b]!.from || a - b);
 
-  const offsets: Polynomial[] = [];
+  const offsets: Polynomial[] = buffers.map(() => new Map());
   const placed: Placed[] = []; // sorted by usualStart
   let arena: Coefficients = monomials.map(() => 0);
   const polynomial = (coefficients: Coefficients): Polynomial =>
     new Map(monomials.flatMap((m, k) => (coefficients[k] === 0 ? [] : [[m, coefficients[k]!] as const])));
   for (const i of order) {
+    if (usualSizes[i] === 0) break;
     const buffer = buffers[i]!;
     const neighbours = placed.filter((other) => other.buffer.from <= buffer.to && buffer.from <= other.buffer.to);
     const start = tightestGap(neighbours, sizes[i]!, weights);

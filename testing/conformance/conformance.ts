@@ -1,5 +1,5 @@
 /** The contract of backends as tests: every op, whole graphs, weights in every storage format, the cache, and how calls end. */
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { LoadedModel } from "../../src/backends/backend.ts";
 import { allOps } from "../../src/ops/builder.ts";
 import { cacheCases } from "./cache-cases.ts";
@@ -28,7 +28,10 @@ export function conformance(implementation: Implementation): void {
 function sampleTests({ create, skips, tolerances }: Implementation, op: string): void {
   const samples = sampleCases.filter((sample) => sample.op.name === op);
   if (op in skips) {
-    it.skip(`has no kernel: ${skips[op]!}`, () => {});
+    it(`is refused: ${skips[op]!}`, async () => {
+      const loading = (await create()).load({ main: samples[0]!.graph }, new Map(), { caps: noSymbols, cachePages: 4 });
+      await expect(loading).rejects.toMatchObject({ code: "FRUGAL_UNSUPPORTED", message: expect.stringContaining(op) as string });
+    });
     return;
   }
   let model: LoadedModel;
