@@ -22,7 +22,18 @@ interface Variant {
   readonly ignored: readonly string[];
 }
 
-const bertKeys = ["position_embedding_type", "classifier_dropout", "type_vocab_size"];
+const bertKeys = [
+  "position_embedding_type",
+  "classifier_dropout",
+  "type_vocab_size",
+  "directionality",
+  "pooler_fc_size",
+  "pooler_num_attention_heads",
+  "pooler_num_fc_layers",
+  "pooler_size_per_head",
+  "pooler_type",
+  "tie_word_embeddings",
+];
 const bertVariant: Variant = {
   family: "BERT",
   sizes: usualSizeKeys,
@@ -64,7 +75,7 @@ export const distilbert: ModelFamily = family(distilbertVariant, ["distilbert"],
 function open(given: Checkpoint, variant: Variant): Model {
   const checkpoint = withNewNames(given);
   const reader = openConfig(checkpoint);
-  const config = readDecoderConfig(checkpoint, reader, variant.sizes, { encoder: true });
+  const config = readDecoderConfig(checkpoint, reader, variant.sizes);
   const gguf = checkpoint.kind === "gguf";
   const unused = gguf ? 0 : variant.unusedPositions(reader);
   const contextLength = config.contextLength - unused;
@@ -87,6 +98,8 @@ function open(given: Checkpoint, variant: Variant): Model {
     pooler: has("pooler.dense.weight"),
     ...readPooling(checkpoint, reader),
   };
+  reader.expect("is_decoder", false);
+  reader.expect("attention.causal", false);
   reader.expect("position_embedding_type", "absolute");
   reader.ignore(...variant.ignored);
   return encoderModel({

@@ -34,6 +34,15 @@ export const usualSizeKeys: SizeKeys = {
   contextLength: "max_position_embeddings",
 };
 
+/** Sizes where config.json does not say; what is missing here too is an error, or for heads the usual. */
+export interface SizeDefaults {
+  readonly heads?: number;
+  readonly keyValueHeads?: number;
+  readonly headSize?: number;
+  readonly vocabulary?: number;
+  readonly contextLength?: number;
+}
+
 /** The reader of a checkpoint's configuration, with the keys that every family ignores marked. */
 export function openConfig(checkpoint: Checkpoint): ConfigReader {
   if (checkpoint.kind === "gguf") {
@@ -42,7 +51,8 @@ export function openConfig(checkpoint: Checkpoint): ConfigReader {
       checkpoint.metadata,
       String(checkpoint.metadata.get("general.architecture")),
     );
-    reader.ignore("vocab_size", "tensor_data_layout");
+    // A file made for embeddings says how it pools; its logits are the same.
+    reader.ignore("vocab_size", "tensor_data_layout", "pooling_type");
     return reader;
   }
   const reader = configReader(`config.json of ${checkpoint.name}`, checkpoint.config);
@@ -55,7 +65,7 @@ export function readDecoderConfig(
   checkpoint: Checkpoint,
   reader: ConfigReader,
   keys: SizeKeys = usualSizeKeys,
-  fallbacks: { readonly headSize?: number; readonly contextLength?: number; readonly encoder?: boolean } = {},
+  defaults: SizeDefaults = {},
 ): DecoderConfig {
   const gguf = checkpoint.kind === "gguf";
   const name = gguf
@@ -70,8 +80,9 @@ export function readDecoderConfig(
     : { ...keys, keyValueHeads: "num_key_value_heads", headSize: "head_dim" };
   const width = reader.size(name.width);
   const layers = reader.size(name.layers);
-  const heads = reader.size(name.heads);
-  const keyValueHeads = reader.size(name.keyValueHeads, heads);
+  const usual = gguf ? {} : defaults;
+  const heads = reader.size(name.heads, usual.heads);
+  const keyValueHeads = reader.size(name.keyValueHeads, usual.keyValueHeads ?? heads);
   if (layers > Math.min(checkpoint.tensors.size, mostLayers))
     throw reader.wrong(
       name.layers,
@@ -79,15 +90,11 @@ export function readDecoderConfig(
     );
   if (heads > largestHead || heads % keyValueHeads !== 0)
     throw reader.wrong(name.heads, `is ${heads}, which ${keyValueHeads} heads of keys and values do not divide`);
-  const ownHeadSize = gguf ? undefined : fallbacks.headSize;
-  if (ownHeadSize === undefined && !reader.has(name.headSize) && width % heads !== 0)
+  if (usual.headSize === undefined && !reader.has(name.headSize) && width % heads !== 0)
     throw reader.wrong(name.width, `is ${width}, which ${heads} heads do not divide`);
-  const headSize = reader.size(name.headSize, ownHeadSize ?? width / heads);
+  const headSize = reader.size(name.headSize, usual.headSize ?? width / heads);
   if (headSize > largestHead) throw reader.wrong(name.headSize, `is ${headSize}; more than ${largestHead} channels a head are not read`);
-  if (gguf) {
-    reader.expect("attention.value_length", headSize);
-    reader.expect("attention.causal", fallbacks.encoder !== true);
-  }
+  if (gguf) reader.expect("attention.value_length", headSize);
   return {
     reader,
     gguf,
@@ -96,8 +103,8 @@ export function readDecoderConfig(
     heads,
     keyValueHeads,
     headSize,
-    vocabulary: checkpoint.kind === "gguf" ? embeddingRows(checkpoint) : reader.size("vocab_size"),
-    contextLength: reader.size(name.contextLength, gguf ? undefined : fallbacks.contextLength),
+    vocabulary: checkpoint.kind === "gguf" ? embeddingRows(checkpoint) : reader.size("vocab_size", usual.vocabulary),
+    contextLength: reader.size(name.contextLength, usual.contextLength),
   };
 }
 

@@ -4,7 +4,7 @@ import type { DecoderSpec } from "../blocks/decoder.ts";
 import type { LayerSpec, Placement } from "../blocks/layer.ts";
 import type { ExpertsSpec } from "../blocks/experts.ts";
 import type { ActivationKind, MlpSpec } from "../blocks/mlp.ts";
-import { type DecoderConfig, openConfig, readDecoderConfig, usualSizeKeys } from "./decoder-config.ts";
+import { type DecoderConfig, openConfig, readDecoderConfig, type SizeDefaults, usualSizeKeys } from "./decoder-config.ts";
 import type { Checkpoint, Model } from "./family.ts";
 import { readActivation } from "./activation-config.ts";
 import { ggufPlaces, huggingfacePlaces } from "./decoder-places.ts";
@@ -39,14 +39,13 @@ export interface GatedDecoderFamily {
   /** Whether the head is the embedding's table where config.json does not say. */
   readonly tiedByDefault?: boolean;
   readonly ropeBase?: number;
-  /** Size of a head where config.json does not say, if not the width over the number of heads. */
-  readonly headSize?: number;
+  readonly sizes?: SizeDefaults;
   vary(config: DecoderConfig, checkpoint: Checkpoint): Variation;
 }
 
 /** Reads the configuration, lets the family vary it, and gives the model. Throws as `openModel` does. */
 export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFamily, reader: ConfigReader = openConfig(checkpoint)): Model {
-  const config = readDecoderConfig(checkpoint, reader, usualSizeKeys, family);
+  const config = readDecoderConfig(checkpoint, reader, usualSizeKeys, family.sizes);
   const { gguf, headSize, contextLength, width } = config;
   const variation = family.vary(config, checkpoint);
   const readRope = gguf ? ggufRope : huggingfaceRope;

@@ -22,13 +22,15 @@ export const gemma2: ModelFamily = {
   name: "Gemma 2",
   modelTypes: ["gemma2"],
   ggufArchitectures: ["gemma2"],
-  open: (checkpoint) => openGatedDecoder(checkpoint, { name: "Gemma 2", ggufRope: "half", tiedByDefault: true, vary }),
+  open: (checkpoint) =>
+    openGatedDecoder(checkpoint, { name: "Gemma 2", ggufRope: "half", tiedByDefault: true, sizes: { headSize: 256 }, vary }),
 };
 
 function vary(config: DecoderConfig): Variation {
   const { reader, gguf, headSize, heads, width, layers } = config;
   // The converter drops the scalar; only the largest Gemma 2 has one that is not the head's size.
   const scalar = gguf ? (layers === 46 ? width / heads : headSize) : reader.positive("query_pre_attn_scalar", 256);
+  reader.ignore(...(gguf ? [] : ["hidden_act"]));
   reader.expect("use_bidirectional_attention", false);
   const cap = (key: string): number => reader.positive(key, Infinity);
   const softcap = cap("attn_logit_softcapping");

@@ -1,6 +1,6 @@
 /** Gemma 3 (text): sandwich norms, norms of queries and keys, five layers with a window and their own rotary base to one without. */
 import { configReader } from "./config-reader.ts";
-import type { DecoderConfig } from "./decoder-config.ts";
+import type { DecoderConfig, SizeDefaults } from "./decoder-config.ts";
 import type { Checkpoint, ModelFamily } from "./family.ts";
 import { readActivation } from "./activation-config.ts";
 import { openGatedDecoder, type Variation } from "./gated-decoder.ts";
@@ -15,9 +15,12 @@ export const gemma3: ModelFamily = {
   ggufArchitectures: ["gemma3"],
   open(checkpoint) {
     const text = textPart(checkpoint);
-    return openGatedDecoder(text, { name: "Gemma 3", ggufRope: "half", tiedByDefault: true, ropeBase: 1e6, vary });
+    return openGatedDecoder(text, { name: "Gemma 3", ggufRope: "half", tiedByDefault: true, ropeBase: 1e6, sizes, vary });
   },
 };
+
+/** Checkpoints that also see leave out what is as in the first of them. */
+const sizes: SizeDefaults = { heads: 8, keyValueHeads: 4, headSize: 256, vocabulary: 262208, contextLength: 131072 };
 
 /** Checkpoints that also see hold the text model's configuration in a part of theirs, and its tensors beside others. */
 function textPart(checkpoint: Checkpoint): Checkpoint {
@@ -48,6 +51,7 @@ function vary(config: DecoderConfig): Variation {
   const windows = readWindows(config, { pattern: 6, ...(gguf ? {} : { window: 4096 }) });
   const epsilon = reader.positive(gguf ? "attention.layer_norm_rms_epsilon" : "rms_norm_eps", gguf ? undefined : 1e-6);
   reader.expect("attn_logit_softcapping");
+  reader.ignore(...(gguf ? ["mm.tokens_per_image"] : ["hidden_act"]));
   reader.expect("use_bidirectional_attention", false);
   const softcap = reader.positive("final_logit_softcapping", Infinity);
   const bias = gguf ? {} : biases(config);

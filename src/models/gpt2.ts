@@ -22,6 +22,8 @@ function open(checkpoint: Checkpoint): Model {
   reader.ignore(
     "n_ctx",
     "reorder_and_upcast_attn",
+    "n_special",
+    "predict_special_tokens",
     "summary_type",
     "summary_use_proj",
     "summary_activation",

@@ -24,6 +24,9 @@ const ignorable: readonly string[] = [
   "tf_legacy_loss",
   "model_max_length",
   "transformers.js_config",
+  "is_llama_config",
+  "use_flash_attn",
+  "max_sequence_length",
   // training
   "initializer_range",
   "init_std",
@@ -94,6 +97,8 @@ const ignorable: readonly string[] = [
   "label2id",
   "problem_type",
   "num_labels",
+  "_num_labels",
+  "output_past",
   "finetuning_task",
   "task_specific_params",
 ];

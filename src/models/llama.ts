@@ -14,6 +14,7 @@ export const llama: ModelFamily = {
       ggufRope: "interleaved",
       vary(config) {
         if (config.gguf) return ggufVariation(config);
+        config.reader.expect("rope_interleaved", false);
         const bias = config.reader.flag("attention_bias", false);
         return { inputBias: bias, outputBias: bias, mlpBias: config.reader.flag("mlp_bias", false) };
       },

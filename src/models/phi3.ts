@@ -15,7 +15,8 @@ export const phi3: ModelFamily = {
       name: "Phi-3",
       ggufRope: "half",
       vary(config) {
-        config.reader.expect("attention_bias", false);
+        for (const bias of ["attention_bias", "mlp_bias", "lm_head_bias"]) config.reader.expect(bias, false);
+        for (const factor of ["full_attn_mod", "interpolate_factor"]) config.reader.expect(factor, 1);
         const window = readWindows(config, { pattern: 0 });
         return config.gguf ? { window } : { window, places: fused(config, config.reader.size("intermediate_size")) };
       },

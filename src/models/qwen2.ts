@@ -19,6 +19,7 @@ export const qwen2: ModelFamily = {
 /** `use_sliding_window` switches the window on, for layers from `max_window_layers` on unless `layer_types` names them. */
 export function readQwenWindows(config: DecoderConfig, usualFirst: number): (layer: number) => number | undefined {
   const { reader, gguf } = config;
+  reader.expect("use_mrope", false);
   const slides = !gguf && reader.flag("use_sliding_window", false);
   const first = gguf ? 0 : reader.size("max_window_layers", usualFirst, 0);
   const named = reader.has("layer_types");

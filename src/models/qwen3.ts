@@ -14,7 +14,7 @@ export const qwen3: ModelFamily = {
     openGatedDecoder(checkpoint, {
       name: "Qwen 3",
       ggufRope: "half",
-      headSize: 128,
+      sizes: { headSize: 128 },
       vary: (config) => ({ ...attention(config), window: readQwenWindows(config, 28) }),
     }),
 };

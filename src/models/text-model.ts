@@ -22,6 +22,7 @@ export interface TextModelParts {
 /** Checks that all of the configuration is understood, finds the weights, and builds the graphs when they are asked for. */
 export function textModel(parts: TextModelParts): Model {
   const { family, checkpoint, reader, contextLength } = parts;
+  reader.expect("attention.causal", true);
   reader.finish();
   const spec = parts.spec(contextLength);
   const generate = generateGraph(spec);
