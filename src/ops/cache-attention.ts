@@ -8,7 +8,7 @@ import type { Shape } from "../tensor/shape.ts";
 import { type AttentionAttributes, attendRow, attentionFlops, attentionRules, attentionShape } from "./attend.ts";
 import { pageSize } from "./cache.ts";
 import { costOf } from "./cost.ts";
-import { type Each, type Op, ShapeError, type Tensor } from "./op.ts";
+import { type Domain, type Each, type Op, ShapeError, type Tensor } from "./op.ts";
 import { divided, expectDim, expectDims, expectRank, minus } from "./shapes.ts";
 
 export interface CacheAttentionAttributes extends AttentionAttributes {
@@ -19,7 +19,7 @@ export interface CacheAttentionAttributes extends AttentionAttributes {
 const attributes = { heads: 4, keyValueHeads: 2, headSize: 3, scale: 0.6, layer: 0 };
 // Three sequences, each from its first token: 3, 1 and 36 rows, the last over two pages.
 const positions = [0, 1, 2, 0, ...Array.from({ length: 36 }, (_, i) => i)];
-const domains = [
+const domains: readonly Domain[] = [
   "normal",
   "normal",
   "normal",
@@ -27,7 +27,7 @@ const domains = [
   { exactly: [0, 3, 4, 40] },
   { exactly: [3, 1, 36] },
   { exactly: [2, 0, 0, 0, 3, 1] },
-] as const;
+];
 
 const shapes = (keys: number, values: number): Each<7, Shape> => [[40, 12], [40, keys], [40, values], [40], [4], [3], [3, 2]];
 
@@ -80,6 +80,8 @@ export const cacheAttention: Op<7, CacheAttentionAttributes> = {
   samples: [
     { shapes: shapes(6, 10), attributes, domains },
     { shapes: shapes(6, 6), attributes: { ...attributes, window: 5, layer: 1 }, domains },
+    // Rows past the context's length see only what is before it.
+    { shapes: shapes(6, 6), attributes: { ...attributes, layer: 6 }, domains: domains.with(5, { exactly: [2, 1, 34] }) },
     { shapes: shapes(6, 6), attributes: { ...attributes, softcap: 1.5, scale: 1, layer: 2 }, domains },
     { shapes: shapes(6, 6), attributes: { ...attributes, slopes: [0.5, 0.25, 0.125, 0.0625], layer: 3 }, domains },
     { shapes: shapes(3, 3), attributes: { ...attributes, keyValueHeads: 1, layer: 4 }, domains },

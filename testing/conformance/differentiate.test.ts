@@ -55,6 +55,15 @@ describe("differentiate", () => {
     expect(await numbers(differentiate(first!, [x]), [2, 3])).toEqual([[12, 18]]);
   });
 
+  it("shares the gradient of a peak among equal numbers, and gives that of equal maximums to the first", async () => {
+    expect(await numbers(differentiate(b.peak(x, { axis: 0 }), [x]), [3, 3])).toEqual([[0.5, 0.5]]);
+    const same = b.scale(x, { by: 1 });
+    expect(await numbers(differentiate(b.maximum(x, same), [x, same]), [3, 4])).toEqual([
+      [1, 1],
+      [0, 0],
+    ]);
+  });
+
   it("gives zeros where the loss does not depend on a value, and ones for itself", async () => {
     const other = b.scale(x, { by: 3 });
     expect(await numbers(differentiate(b.exp(x), [other]), [2, 3])).toEqual([[0, 0]]);
