@@ -5,7 +5,7 @@ import type { ModelParts } from "./load-parts.ts";
 
 /** Options of `embed`. */
 export interface EmbedOptions {
-  /** Divide each vector by its length. Default: as the model's own `modules.json` says, else false. */
+  /** Divide each vector by its length, also where the model itself does not. Default false. */
   readonly normalize?: boolean;
   /** Cut texts longer than the context, keeping their last token. Default false: they are refused. */
   readonly truncate?: boolean;
@@ -71,7 +71,7 @@ export async function embedTexts(parts: ModelParts, texts: readonly string[], op
     const all = outputs["embeddings"] as Float32Array;
     for (let i = 0; i < rowOffsets.length - 1; i++) vectors.push(all.slice(i * model.embeddingSize, (i + 1) * model.embeddingSize));
   }
-  if (options.normalize ?? opened.normalize) vectors.forEach(normalize);
+  if (options.normalize === true) vectors.forEach(normalize);
   return vectors;
 }
 

@@ -7,7 +7,7 @@ import { FrugalError, nearest } from "../tensor/error.ts";
 import { byteSize, printBytes } from "./byte-size.ts";
 import { cacheBytesPerToken } from "./cache-needs.ts";
 import { createEngine, type Engine } from "./engine.ts";
-import { openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "./open-checkpoint.ts";
+import { type HubSettings, openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "./open-checkpoint.ts";
 import { checkOptions, wholeNumber } from "./options.ts";
 import { pagesFor } from "./sequence.ts";
 
@@ -27,17 +27,21 @@ export interface LoadOptions {
   readonly threads?: number;
   /** How keys and values are kept. Default F16. */
   readonly cache?: CacheFormat;
+  /** For `hf:` names: where downloads are kept, from where they come, and with which token. */
+  readonly hub?: HubSettings;
   readonly signal?: AbortSignal;
   /** Called now and then with bytes done and to do, of the download first where there is one. */
   readonly onProgress?: (progress: OpenProgress) => void;
 }
 
-/** Limits of a step that only those who score texts change. */
+/** What those change who score texts rather than write them. */
 export interface StepLimits {
   /** Most tokens in a step. Default 512. */
   readonly rows?: number;
   /** Most rows of logits in a step. Default: `sequences`. */
   readonly outputRows?: number;
+  /** Build the tokenizer while the backend loads. Default true. */
+  readonly wantsTokenizer?: boolean;
 }
 
 export interface ModelParts {
@@ -56,7 +60,7 @@ export interface ModelParts {
   dispose(): Promise<void>;
 }
 
-const known: readonly (keyof LoadOptions)[] = ["memory", "context", "sequences", "backend", "threads", "cache", "signal", "onProgress"];
+const known: readonly (keyof LoadOptions)[] = ["memory", "context", "sequences", "backend", "threads", "cache", "hub", "signal", "onProgress"];
 const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
 const usualContext = 4096;
 
@@ -94,12 +98,15 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   // An encoder reads a text at once, however long.
   const rows = isText ? Math.min(options.rows ?? 512, context * sequences) : context;
   const outputRows = Math.min(options.outputRows ?? sequences, rows);
-  const loaded = await backend.load({ [program]: graph }, model.weights, {
+  const loading = backend.load({ [program]: graph }, model.weights, {
     caps: { T: rows, S: Math.min(sequences, rows), C: pages, R: Math.max(1, outputRows) },
     ...(isText ? { cachePages: pages, cacheFormat } : {}),
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress: (done, total) => onProgress({ stage: "weights", done, total }) }),
   });
+  // Built here while the backend's threads load; a fault shows to whoever asks for it.
+  if (options.wantsTokenizer !== false && opened.hasTokenizer) opened.tokenizer().catch(() => undefined);
+  const loaded = await loading;
   const used = loaded.memory.weights + loaded.memory.arena + loaded.memory.cache;
   if (used > memory) {
     await loaded.dispose();

@@ -1,8 +1,8 @@
 /** From a name that a person gives to weights, tokenizer and template, whatever the file format. */
 import { openDirectory } from "../formats/directory.ts";
-import { baseName, kindOf } from "../formats/files.ts";
+import { kindOf } from "../formats/files.ts";
 import { openGguf } from "../formats/gguf/split.ts";
-import type { JsonObject } from "../formats/json.ts";
+import type { PullOptions } from "../formats/hub.ts";
 import { openLlama2c } from "../formats/llama2c.ts";
 import type { Checkpoint } from "../models/family.ts";
 import { FrugalError } from "../tensor/error.ts";
@@ -20,8 +20,6 @@ export interface OpenedCheckpoint {
   /** Ids that end a text by the model's configuration; the tokenizer knows further ones. */
   readonly endIds: readonly number[];
   readonly chatTemplate: string | undefined;
-  /** Whether its embeddings are meant to have length 1. */
-  readonly normalize: boolean;
   close(): Promise<void>;
 }
 
@@ -31,7 +29,11 @@ export interface OpenProgress {
   readonly total: number;
 }
 
+/** How models are downloaded. */
+export type HubSettings = Pick<PullOptions, "cacheDirectory" | "endpoint" | "token" | "revision">;
+
 export interface OpenOptions {
+  readonly hub?: HubSettings | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: OpenProgress) => void) | undefined;
 }
@@ -49,9 +51,12 @@ export async function openCheckpoint(source: string, options: OpenOptions = {}):
   throw new FrugalError("FRUGAL_UNSUPPORTED", `${source}: is not a kind of file that holds a model; name a .gguf file, a llama2.c .bin file, or a directory with config.json`, { path: source });
 }
 
-async function download(source: string, { signal, onProgress }: OpenOptions): Promise<string> {
+const baseName = (path: string): string => path.split(/[/\\]/).filter((part) => part !== "").at(-1) ?? path;
+
+async function download(source: string, { hub = {}, signal, onProgress }: OpenOptions): Promise<string> {
   const { pull } = await import("../formats/hub.ts");
   const pulled = await pull(source, {
+    ...hub,
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress: ({ received, total }) => onProgress({ stage: "download", done: received, total }) }),
   });
@@ -81,7 +86,6 @@ async function openGgufCheckpoint(path: string, options: OpenOptions): Promise<O
     hasTokenizer,
     endIds: [],
     chatTemplate: typeof template === "string" ? template : undefined,
-    normalize: false,
     close: () => file.close(),
   };
 }
@@ -96,7 +100,6 @@ async function openLlama2cCheckpoint(path: string): Promise<OpenedCheckpoint> {
     hasTokenizer: metadata !== undefined,
     endIds: idsOf(config["eos_token_id"]),
     chatTemplate: undefined,
-    normalize: false,
     close,
   };
 }
@@ -114,14 +117,11 @@ async function openHuggingface(path: string, options: OpenOptions): Promise<Open
       return tokenizerFromJson(tokenizer, tokenizerConfig);
     }),
     hasTokenizer: tokenizer !== undefined,
-    endIds: [...textEnds(config), ...idsOf(generationConfig?.["eos_token_id"])],
+    endIds: [...idsOf(config["eos_token_id"]), ...idsOf(generationConfig?.["eos_token_id"])],
     chatTemplate: directory.chatTemplate,
-    normalize: pooling?.normalize ?? false,
     close: () => directory.close(),
   };
 }
-
-const textEnds = (config: JsonObject): number[] => idsOf(config["eos_token_id"]);
 
 const idsOf = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter((id): id is number => Number.isInteger(id));
 

@@ -1,0 +1,20 @@
+/** All commands. Each is loaded only when it is used: starting is part of the time to the first token. */
+import type { Command } from "./command.ts";
+
+interface Entry {
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+export const commands: Readonly<Record<string, Entry>> = {
+  run: { summary: "write text, or chat where no prompt is given", load: async () => (await import("./commands/run.ts")).run },
+  logits: { summary: "the logits after given token ids", load: async () => (await import("./commands/logits.ts")).logits },
+  forward: { summary: "run a model on named tensors of a safetensors file", load: async () => (await import("./commands/forward.ts")).forward },
+  tokenize: { summary: "text to token ids", load: async () => (await import("./commands/tokenize.ts")).tokenize },
+  detokenize: { summary: "token ids to text", load: async () => (await import("./commands/detokenize.ts")).detokenize },
+  embed: { summary: "texts to vectors", load: async () => (await import("./commands/embed.ts")).embed },
+  perplexity: { summary: "how well a model predicts a text file", load: async () => (await import("./commands/perplexity.ts")).perplexity },
+  bench: { summary: "tokens per second", load: async () => (await import("./commands/bench.ts")).bench },
+  inspect: { summary: "what a model file holds and needs", load: async () => (await import("./commands/inspect.ts")).inspect },
+  pull: { summary: "download a model", load: async () => (await import("./commands/pull.ts")).pull },
+};

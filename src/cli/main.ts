@@ -1,0 +1,47 @@
+/** The command line: finds the command, reads its arguments, runs it, and turns what went wrong into an exit code. */
+import { readFileSync } from "node:fs";
+import { FrugalError, nearest } from "../tensor/error.ts";
+import { UsageError } from "./command.ts";
+import { commands } from "./commands.ts";
+import { commandHelp, generalHelp } from "./help.ts";
+import { print } from "./output.ts";
+import { parse } from "./parse.ts";
+
+const names = Object.keys(commands);
+
+async function run(args: readonly string[]): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    const [topic] = rest;
+    if (topic !== undefined && commands[topic] !== undefined) return run([topic, "--help"]);
+    return print(generalHelp(names.map((known) => [known, commands[known]!.summary])));
+  }
+  if (name === "--version" || name === "version") return print(`${version()}\n`);
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (entry === undefined) {
+    const near = nearest(name, names);
+    throw new UsageError(`unknown command ${JSON.stringify(name)}${near === undefined ? "; see frugal --help" : `. Did you mean ${near}?`}`);
+  }
+  const command = await entry.load();
+  const given = parse(command, rest);
+  return given.flag("help") ? print(commandHelp(command)) : command.run(given);
+}
+
+const version = (): string =>
+  (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }).version;
+
+/** Whoever reads our output may leave early, as `head` does: there is nothing left to do then. */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+try {
+  await run(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+  process.stderr.write(`frugal: ${messageOf(error)}\n`);
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof UsageError || error instanceof FrugalError) return error.message;
+  if (error instanceof Error && error.name === "AbortError") return "stopped";
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

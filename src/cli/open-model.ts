@@ -1,0 +1,68 @@
+/** The options that load a model, and the signal of ctrl-C. */
+import type { CacheFormat } from "../backends/backend.ts";
+import type { LoadOptions, ModelParts, StepLimits } from "../serving/load-parts.ts";
+import { printBytes } from "../serving/byte-size.ts";
+import { FrugalError } from "../tensor/error.ts";
+import type { Given } from "./command.ts";
+import { hubSettings } from "./hub-settings.ts";
+import { progressLine } from "./output.ts";
+
+/** Loads MODEL, the command's first argument. `more` are options that the command knows better than its user. */
+export async function openModelOf(given: Given, signal: AbortSignal, more: LoadOptions & StepLimits = {}): Promise<ModelParts> {
+  const { loadParts } = await import("../serving/load-parts.ts");
+  const { rows, outputRows, wantsTokenizer = true, ...loading } = more;
+  const backend = given.text("backend");
+  if (backend === "wasm")
+    throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
+  const context = given.number("context");
+  const threads = given.number("threads");
+  const cache = given.text("kv");
+  const progress = progressLine();
+  try {
+    return await loadParts(
+      given.arguments[0]!,
+      {
+        signal,
+        hub: hubSettings(),
+        onProgress: ({ stage, done, total }) =>
+          progress.update(`${stage === "download" ? "downloading" : "loading"} ${printBytes(done)} of ${printBytes(total)}`),
+        ...loading,
+        ...(backend === undefined ? {} : { backend: backend as "native" | "reference" }),
+        ...(threads === undefined ? {} : { threads }),
+        ...(context === undefined ? {} : { context }),
+        ...(cache === undefined ? {} : { cache: cache.toUpperCase() as CacheFormat }),
+      },
+      { wantsTokenizer, ...(rows === undefined ? {} : { rows }), ...(outputRows === undefined ? {} : { outputRows }) },
+    );
+  } finally {
+    progress.end();
+  }
+}
+
+/** Runs `work` with a signal that the first ctrl-C (or SIGTERM) aborts; the second ends the process. */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(1);
+    controller.abort();
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  try {
+    return await work(controller.signal);
+  } finally {
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+  }
+}
+
+/** Loads MODEL, does `work` with it, and gives its memory back. */
+export const withModel = <T>(given: Given, more: LoadOptions & StepLimits, work: (parts: ModelParts, signal: AbortSignal) => Promise<T>): Promise<T> =>
+  interruptible(async (signal) => {
+    const parts = await openModelOf(given, signal, more);
+    try {
+      return await work(parts, signal);
+    } finally {
+      await parts.dispose();
+    }
+  });
