@@ -8,7 +8,7 @@ export interface BertCleaning {
 }
 
 const space = "\\p{White_Space}";
-const dropped = new RegExp(`[\\u{0}\\u{fffd}]|(?![\\t\\n\\r])[\\p{Cc}\\p{Cf}\\p{Co}\\p{Cn}\\p{Cs}]`, "gv");
+const dropped = new RegExp(`[\\u{0}\\u{fffd}]|(?![\\t\\n\\r])[\\p{Cc}\\p{Cf}\\p{Co}\\p{Cs}]`, "gv");
 // Blocks of Han characters as BERT lists them, with the gap at U+2B820 that the Rust implementation has.
 const han =
   /[\u{4e00}-\u{9fff}\u{3400}-\u{4dbf}\u{20000}-\u{2a6df}\u{2a700}-\u{2b73f}\u{2b740}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{f900}-\u{faff}\u{2f800}-\u{2fa1f}]/gv;

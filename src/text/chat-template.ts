@@ -38,7 +38,7 @@ export interface TemplateTokens {
   readonly padding?: string | undefined;
 }
 
-const limits: TemplateLimits = { steps: 2_000_000, characters: 32_000_000 };
+const limits: TemplateLimits = { steps: 5_000_000, characters: 32_000_000 };
 const usualRoles = [
   "system",
   "user",
@@ -56,7 +56,7 @@ const usualRoles = [
 ];
 
 /**
- * A template, compiled. Rendering stops after 2,000,000 steps or at strings of 32,000,000 characters, so a hostile one cannot hang;
+ * A template, compiled. Rendering stops after 5,000,000 steps or at strings of 32,000,000 characters, so a hostile one cannot hang;
  * one single filter on long strings may still take seconds.
  * @throws FRUGAL_BAD_FILE where it is no template.
  */

@@ -78,7 +78,7 @@ export function tokenizerFromMetadata(metadata: Metadata): Tokenizer {
   if (size === 0) throw new FrugalError("FRUGAL_BAD_FILE", `tokenizer: ${prefix}tokens is empty; convert the model again`, {});
   const given = numbersOf(metadata, `${prefix}token_type`, size);
   const types = new Uint8Array(size).fill(type.normal);
-  if (given !== undefined) for (let id = 0; id < size; id++) types[id] = given[id]!;
+  if (given !== undefined) types.set(given.length === size ? given : Array.prototype.slice.call(given, 0, size));
   const named = endingPieces(pieces, (id) => types[id] === type.control);
   for (const id of named.ends) types[id] = type.control; // some converters forget it
 

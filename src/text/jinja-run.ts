@@ -4,7 +4,7 @@ import { FrugalError } from "../tensor/error.ts";
 import { type Evaluate, withIntegerKeys } from "./jinja-integer-keys.ts";
 
 export interface TemplateLimits {
-  /** Nodes of the template evaluated, loops included. */
+  /** Nodes of the template evaluated, and items gone over; values cost a step for each 256 characters. */
   readonly steps: number;
   /** Characters of any one string. */
   readonly characters: number;
@@ -34,12 +34,17 @@ export function compileTemplate(source: string): Program {
       const interpreter = new Interpreter(environment);
       const evaluate: Evaluate = withIntegerKeys(interpreter.evaluate.bind(interpreter));
       let steps = 0;
+      // What a loop goes over costs a step each, even where the loop's body is empty.
+      const iterated = new WeakSet<object>();
       // Every node is evaluated through this method, so here is where a template can be stopped.
       interpreter.evaluate = (node: Parameters<Evaluate>[0], scope: Environment) => {
-        if (++steps > limits.steps) throw tooMuch("steps", limits.steps);
+        const { iterable } = (node ?? {}) as { iterable?: { lhs?: object } };
+        if (iterable !== undefined) iterated.add(iterable.lhs ?? iterable);
         const result = evaluate(node, scope);
-        const { value } = result as { value: unknown };
-        if (typeof value === "string" && value.length > limits.characters) throw tooMuch("characters", limits.characters);
+        const size = sizeOf(result.value);
+        if (size > limits.characters) throw tooMuch("characters", limits.characters);
+        steps += 1 + (node !== undefined && iterated.has(node) ? size : size >> 8);
+        if (steps > limits.steps) throw tooMuch("steps", limits.steps);
         return result;
       };
       return attempt("FRUGAL_BAD_ARGUMENT", "refuses the conversation", () => {
@@ -49,6 +54,12 @@ export function compileTemplate(source: string): Program {
       });
     },
   };
+}
+
+/** Characters of a string; a list counts sixteen for each item, which is about what it takes in memory. */
+function sizeOf(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  return Array.isArray(value) ? value.length * 16 : value instanceof Map ? value.size * 16 : 0;
 }
 
 const tooMuch = (what: string, limit: number): FrugalError =>

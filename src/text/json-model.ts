@@ -71,8 +71,8 @@ const readers: Readonly<Record<string, (spec: JsonRecord, place: ModelPlace) => 
     const fallback = boolean(spec["byte_fallback"], "model.byte_fallback", false);
     const encode = unigramEncoder({
       pieces: spellings.pieces,
-      // The unknown piece cannot be written; what was added beside the vocabulary has no score.
-      included: (id) => id < entries.length && id !== unknown && textual(id),
+      // What was added beside the vocabulary has no score.
+      included: (id) => id < entries.length && textual(id),
       score: (id) => scores[id]!,
       unknownScore: least - 10,
       unknown: unknown ?? -1,

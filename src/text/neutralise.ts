@@ -106,7 +106,11 @@ function depth(tree: Tree, points: readonly string[], at: number, step: 1 | -1):
 /** A private-use character that occurs in none of the texts. */
 function freeCharacter(texts: Iterable<string>): string {
   const used = new Set<string>();
-  for (const text of texts) for (const point of text.match(/[\ue000-\uf8ff]/gu) ?? []) used.add(point);
+  for (const text of texts) {
+    for (const point of text.match(/[\ue000-\uf8ff]/gu) ?? []) used.add(point);
+    // In JSON's spelling too, because a template may write JSON in ASCII.
+    for (const [, code] of text.matchAll(/\\u([ef][0-9a-f]{3})/giu)) used.add(String.fromCharCode(Number.parseInt(code!, 16)));
+  }
   for (let point = 0xe000; point <= 0xf8ff; point++) {
     const character = String.fromCharCode(point);
     if (!used.has(character)) return character;

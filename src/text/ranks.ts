@@ -54,17 +54,10 @@ export function tokenizerFromRanks(text: string, options: RankOptions): Tokenize
   for (const row of text.split("\n")) {
     line++;
     if (row.trim() === "") continue;
-    const space = row.indexOf(" ");
-    const rank = Number(row.slice(space + 1));
-    const piece = space > 0 ? fromBase64(row.slice(0, space)) : undefined;
-    if (
-      piece === undefined ||
-      piece.length === 0 ||
-      !Number.isInteger(rank) ||
-      rank < 0 ||
-      rank > 1 << 24 ||
-      row.trim().length === space + 1
-    )
+    const [, encoded, digits] = /^([A-Za-z0-9+/=]+) (\d{1,8})\s*$/u.exec(row) ?? [];
+    const rank = Number(digits);
+    const piece = encoded === undefined ? undefined : fromBase64(encoded);
+    if (piece === undefined || piece.length === 0 || rank > 1 << 24)
       throw new FrugalError("FRUGAL_BAD_FILE", `tokenizer ranks: line ${line} is not "base64 rank"; fetch the file again`, { line });
     if (pieces[rank] !== undefined)
       throw new FrugalError("FRUGAL_BAD_FILE", `tokenizer ranks: rank ${rank} occurs twice, again on line ${line}`, { line, rank });

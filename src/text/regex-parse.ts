@@ -21,7 +21,8 @@ export type RegexNode =
 
 export type Place = "line start" | "line end" | "text start" | "text end" | "last line end" | "word edge" | "no word edge";
 
-export const wordCharacters = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
+/** `\w` as Oniguruma has it: six digits and fractions of Latin-1 are word characters there, others of their category are not. */
+export const wordCharacters = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xb2\\xb3\\xb9\\xbc-\\xbe]";
 const shorthand: Readonly<Record<string, string>> = {
   s: "\\p{White_Space}",
   S: "\\P{White_Space}",

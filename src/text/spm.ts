@@ -67,14 +67,17 @@ export function scoredEncoder(pieces: ScoredPieces): (text: string, output: Toke
 /** For each last byte of a character, whether some piece holds it right before a space mark: there a text may not be cut. Gemma has one such piece in 262,144. */
 function spannedBytes({ pieces: { bytes, offsets, length }, find }: Vocabulary): Uint8Array {
   const spanned = new Uint8Array(256);
-  for (let id = 0; id < length; id++) {
+  if (length === 0) return spanned;
+  let id = 0;
+  let end = offsets[1]!;
+  // One flat loop: it is compiled while it runs.
+  for (let at = offsets[0]! + 1; at < bytes.length - 2; at++) {
+    if (bytes[at] !== 0xe2 || bytes[at + 1] !== 0x96 || bytes[at + 2] !== 0x81) continue;
+    while (end <= at && id + 1 < length) end = offsets[++id + 1]!;
     const start = offsets[id]!;
-    const end = offsets[id + 1]! - 2;
-    for (let at = start + 1; at < end; at++) {
-      if (bytes[at] !== 0xe2 || bytes[at + 1] !== 0x96 || bytes[at + 2] !== 0x81) continue;
-      const afterMark = at - start >= 3 && bytes[at - 1] === 0x81 && bytes[at - 2] === 0x96 && bytes[at - 3] === 0xe2;
-      if (!afterMark && find(bytes, start, end + 2) === id) spanned[bytes[at - 1]!] = 1;
-    }
+    if (at === start || at + 3 > end) continue;
+    const afterMark = at - start >= 3 && bytes[at - 1] === 0x81 && bytes[at - 2] === 0x96 && bytes[at - 3] === 0xe2;
+    if (!afterMark && find(bytes, start, end) === id) spanned[bytes[at - 1]!] = 1;
   }
   return spanned;
 }
