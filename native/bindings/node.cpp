@@ -308,7 +308,7 @@ napi_value memory(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// run(context, program, symbols, inputs, outputs, cancel) -> promise of [kind, step, fault, kernel]
+// run(context, program, symbols, inputs, outputs, cancel) -> promise of [kind, step, fault, kernel, detail]
 napi_value run(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   Context* context = a.context();
@@ -336,15 +336,15 @@ napi_value run(napi_env env, napi_callback_info info) {
     try {
       state->outcome = context->model->run(state->program, state->symbols, state->inputs, state->outputs, cancel);
     } catch (const std::exception&) {
-      state->outcome = {Outcome::bad_binding, -1, 0, 0};
+      state->outcome = {Outcome::bad_binding, -1, 0, 0, 0};
     }
   };
   job->settle = [state](napi_env e, napi_deferred d) {
     napi_value result;
     napi_create_array(e, &result);
     const Outcome& o = state->outcome;
-    const int values[4] = {int(o.kind), o.step, o.fault_code, o.kernel};
-    for (uint32_t i = 0; i < 4; ++i) napi_set_element(e, result, i, number(e, values[i]));
+    const int values[5] = {int(o.kind), o.step, o.fault_code, o.kernel, o.detail};
+    for (uint32_t i = 0; i < 5; ++i) napi_set_element(e, result, i, number(e, values[i]));
     napi_resolve_deferred(e, d, result);
   };
   return enqueue(env, context, std::move(job));

@@ -228,11 +228,12 @@ KERNEL(cache_write) {
   const int64_t columns = table.last();
   for (int64_t s = 0; s < lengths.size(); ++s) {
     const int64_t length = lengths.i()[s], pages = (length + kPageSize - 1) / kPageSize;
-    if (length < 0 || pages > columns) return raise(step, kPageOutOfRange);
+    if (length < 0 || pages > columns) return raise(step, kPageOutOfRange, length);
+    const auto good = [&](int64_t p) { return table.i()[s * columns + p] >= 0 && table.i()[s * columns + p] < step.cache->pages; };
     for (int64_t p = 0; p < pages; ++p)
-      if (table.i()[s * columns + p] < 0 || table.i()[s * columns + p] >= step.cache->pages) return raise(step, kPageOutOfRange);
+      if (!good(p)) return raise(step, kPageOutOfRange, table.i()[s * columns + p]);
     for (int64_t r = offsets.i()[s]; r < offsets.i()[s + 1]; ++r)
-      if (positions.i()[r] < 0 || positions.i()[r] >= length) return raise(step, kPageOutOfRange);
+      if (positions.i()[r] < 0 || positions.i()[r] >= columns * kPageSize || !good(positions.i()[r] / kPageSize)) return raise(step, kPageOutOfRange, positions.i()[r]);
   }
   share(step, k.rows(), row_grain(16 * k.last()), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {

@@ -24,6 +24,9 @@ template <class F> static inline void share(const Step& step, int64_t count, int
 // A piece of the rows large enough to be worth the counter: about 16 K numbers.
 static inline int64_t row_grain(int64_t width) { return width >= 16384 ? 1 : 16384 / (width > 0 ? width : 1); }
 
-static inline void raise(const Step& step, Fault fault) { step.fault->store(fault, std::memory_order_relaxed); }
+static inline void raise(const Step& step, Fault fault, int64_t detail = 0) {
+  step.detail->store(int32_t(detail), std::memory_order_relaxed);
+  step.fault->store(fault, std::memory_order_relaxed);
+}
 
 }  // namespace frugal::FRUGAL_ISA

@@ -1,4 +1,4 @@
-// linear: y_i = x · W_iᵀ (+ bias) (+ residual), for several matrices that read the same rows; and y = act(x · gateᵀ) * (x · upᵀ) as one.
+// linear: y_i = act(x · W_iᵀ + bias) (* (x · V_iᵀ)) + residual, for several matrices that read the same rows.
 // arrays: x [rows, inputs], activations (null where all weights are floats), then for each product: matrix, second matrix (or null), y, bias (or null), residual (or null)
 // integers: for each product the gate's activation kind, or -1.
 #include "gate.h"
@@ -10,16 +10,18 @@ namespace frugal::FRUGAL_ISA {
 using Product = void (*)(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out);
 
 template <Layout L, int M> static void coded(const Matrix& w, int64_t group, const float*, const Activations& a, int64_t m, float* out, const int8_t* table) {
-  for (int lane = 0; lane < kGroupRows; lane += kLanes) {
-    F32 acc[M];
-    tile<L, M>(w.data + group * w.group_bytes, table, a, m, lane, acc);
-    for (int i = 0; i < M; ++i) store(out + i * kGroupRows + lane, acc[i]);
+  constexpr int chunks = M == 1 ? kGroupRows / kLanes : 1;
+  for (int lane = 0; lane < kGroupRows; lane += chunks * kLanes) {
+    F32 acc[chunks][M];
+    tile<L, M, chunks>(w.group(group), w.group_scales(group), table, a, m, lane, acc);
+    for (int c = 0; c < chunks; ++c)
+      for (int i = 0; i < M; ++i) store(out + i * kGroupRows + lane + c * kLanes, acc[c][i]);
   }
 }
 template <int type, int M, int G> static void floats(const Matrix& w, int64_t group, const float* x, const Activations&, int64_t m, float* out) {
   for (int lane = 0; lane < kGroupRows; lane += kLanes) {
     F32 acc[M][G];
-    float_tile<type, M, G>(w.data + group * w.group_bytes, w.group_bytes, x + m * w.inputs, w.inputs, lane, acc);
+    float_tile<type, M, G>(w.group(group), w.group_bytes, x + m * w.inputs, w.inputs, lane, acc);
     for (int i = 0; i < M; ++i)
       for (int g = 0; g < G; ++g) store(out + (i * G + g) * kGroupRows + lane, acc[i][g]);
   }
@@ -77,8 +79,9 @@ struct Linear {
     for (int lane = 0; lane < n; lane += kLanes) {
       const int count = n - lane < kLanes ? n - lane : kLanes;
       F32 v = load(out + lane);
-      if (up) v = gated(gate, v) * load(up + lane);
       if (bias) v += load_first(bias + column + lane, count, 0);
+      if (gate >= 0) v = gated(gate, v);
+      if (up) v *= load(up + lane);
       if (residual) v += load_first(residual + row * outputs + column + lane, count, 0);
       store_first(to + lane, count, v);
     }
@@ -154,7 +157,7 @@ KERNEL(expert_linear) {
   const int64_t routed = ids.size(), each_x = x.rows() == routed ? 1 : ids.last();
   const Product one = find_product(w.type, 1);
   for (int64_t r = 0; r < routed; ++r)
-    if (ids.i()[r] < 0 || ids.i()[r] >= experts) return raise(step, kIdOutOfRange);
+    if (ids.i()[r] < 0 || ids.i()[r] >= experts) return raise(step, kIdOutOfRange, ids.i()[r]);
   // Expert by expert, so that a group is read from memory once for all its rows.
   share(step, experts * groups, 4, [&](int64_t first, int64_t last) {
     for (int64_t at = first; at < last; ++at) {
@@ -165,6 +168,26 @@ KERNEL(expert_linear) {
         float out[kGroupRows];
         one(w, at, x.f(), a, r / each_x, out);
         memcpy(y.f() + r * outputs + column, out, size_t(n) * 4);
+      }
+    }
+  });
+}
+
+// The same with experts that are activations: one dot product after the other. arrays: x, w [E, outputs, K], ids, y.
+KERNEL(expert_matmul) {
+  using namespace frugal;
+  using namespace frugal::FRUGAL_ISA;
+  const Array &x = step.arrays[0], &w = step.arrays[1], &ids = step.arrays[2], &y = step.arrays[3];
+  const int64_t inputs = x.last(), outputs = y.last(), routed = ids.size(), each_x = x.rows() == routed ? 1 : ids.last();
+  share(step, routed, 1, [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      const int64_t id = ids.i()[r];
+      if (id < 0 || id >= w.dim[0]) return raise(step, kIdOutOfRange, id);
+      for (int64_t n = 0; n < outputs; ++n) {
+        const float* row = w.f() + (id * outputs + n) * inputs;
+        F32 sums = splat(0);
+        each(x.f() + r / each_x * inputs, inputs, 0, [&](F32 v, int64_t i, int count) { sums = fma(v, load_first(row + i, count, 0), sums); });
+        y.f()[r * outputs + n] = sum(sums);
       }
     }
   });
@@ -184,7 +207,7 @@ KERNEL(matmul) {
       const int64_t n = outputs - g * kGroupRows < kGroupRows ? outputs - g * kGroupRows : kGroupRows;
       for (int64_t r = 0; r < kGroupRows; ++r)
         for (int64_t k = 0; k < inputs; ++k) panel[k * kGroupRows + r] = r < n ? w.f()[(g * kGroupRows + r) * inputs + k] : 0;
-      const Matrix matrix{step.scratch, 0, outputs, inputs, size_t(inputs) * kGroupRows * 4};
+      const Matrix matrix{step.scratch, nullptr, 0, outputs, inputs, size_t(inputs) * kGroupRows * 4, 0};
       float out[16 * kGroupRows];
       int64_t m = 0;
       for (const int size : kTileSizes) {

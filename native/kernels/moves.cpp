@@ -48,15 +48,17 @@ KERNEL(concat) {
   });
 }
 
-// arrays: x [a, b], y [b, a].
+// The last two axes change places. arrays: x [..., a, b], y [..., b, a].
 KERNEL(transpose) {
   using namespace frugal;
   using namespace frugal::FRUGAL_ISA;
   const Array &x = step.arrays[0], &y = step.arrays[1];
-  const int64_t rows = y.dim[0], columns = y.dim[1];
-  share(step, rows, row_grain(columns), [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r)
-      for (int64_t c = 0; c < columns; ++c) y.f()[r * columns + c] = x.f()[c * rows + r];
+  const int64_t rows = y.dim[y.rank - 2], columns = y.last();
+  share(step, y.rows(), row_grain(columns), [&](int64_t first, int64_t last) {
+    for (int64_t r = first; r < last; ++r) {
+      const float* from = x.f() + r / rows * rows * columns + r % rows;
+      for (int64_t c = 0; c < columns; ++c) y.f()[r * columns + c] = from[c * rows];
+    }
   });
 }
 
@@ -102,7 +104,7 @@ KERNEL(scatter_add) {
     for (int64_t r = 0; r < known; ++r) memset(y.f() + r * width + first, 0, size_t(last - first) * 4);
     for (int64_t r = 0; r < ids.size(); ++r) {
       const int64_t id = ids.i()[r];
-      if (id < 0 || id >= known) return raise(step, kIdOutOfRange);
+      if (id < 0 || id >= known) return raise(step, kIdOutOfRange, id);
       for (int64_t c = first; c < last; ++c) y.f()[id * width + c] += x.f()[r * width + c];
     }
   });

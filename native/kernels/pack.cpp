@@ -40,10 +40,9 @@ template <Layout L> static inline void planes(const uint32_t (*word)[kGroupRows]
 }
 
 template <Layout L, int block_inputs, int block_bytes, void (*unpack)(const uint8_t*, Codes&)>
-static void pack_group(const uint8_t* rows, size_t stride, int count, int64_t inputs, uint8_t* group) {
+static void pack_group(const uint8_t* rows, size_t stride, int count, int64_t inputs, uint8_t* code_area, uint8_t* scales) {
   constexpr int subs = 32 / L.sub_block, columns = L.minimum ? 2 : 1, parts = block_inputs / 32;
   const int64_t blocks = inputs / 32;
-  uint8_t* scales = group + blocks * L.code_bytes();
   for (int64_t b = 0; b < blocks; b += parts) {
     alignas(64) uint32_t word[8 * parts][kGroupRows];
     for (int r = 0; r < kGroupRows; ++r) {
@@ -74,7 +73,7 @@ static void pack_group(const uint8_t* rows, size_t stride, int count, int64_t in
         }
       }
     }
-    for (int part = 0; part < parts; ++part) planes<L>(word + 8 * part, group + (b + part) * L.code_bytes());
+    for (int part = 0; part < parts; ++part) planes<L>(word + 8 * part, code_area + (b + part) * L.code_bytes());
   }
 }
 
@@ -90,14 +89,13 @@ template <class T> static void pack_floats(const uint8_t* rows, size_t stride, i
 }
 
 // One row of a group as floats: the format's own decoding, in its order of operations.
-template <Layout L> static void read_row(const uint8_t* group, const int8_t* table, int row, int64_t inputs, float* out) {
+template <Layout L> static void read_row(const uint8_t* code_area, const uint8_t* scales, const int8_t* table, int row, int64_t inputs, float* out) {
   constexpr int subs = 32 / L.sub_block, vectors = 8 / subs;
   const int64_t blocks = inputs / 32;
-  const uint8_t* scales = group + blocks * L.code_bytes();
   const int lane = row / kLanes * kLanes, at = row - lane;
   for (int64_t b = 0; b < blocks; ++b) {
     Bytes q[8];
-    load_codes<L>(group + b * L.code_bytes(), lane, table, q);
+    load_codes<L>(code_area + b * L.code_bytes(), lane, table, q);
     for (int sub = 0; sub < subs; ++sub) {
       const float scale = load_scale<L>(scales, b, sub, lane)[at];
       float minimum = 0;
@@ -123,12 +121,12 @@ static void read_float_row(const Matrix& w, const uint8_t* group, int row, float
                            : load_weight<30>(group + (k * kGroupRows + lane) * 2)[at];
 }
 static void read_matrix_row(const Matrix& w, int64_t row, float* out) {
-  const uint8_t* group = w.data + row / kGroupRows * w.group_bytes;
+  const uint8_t* group = w.group(row / kGroupRows);
   switch (w.type) {
 #define FORMAT(name, number, block, bytes, layout, table)                                                                        \
   case number:                                                                                                                   \
     if constexpr (layout.scale == ScaleKind::none) read_float_row(w, group, int(row % kGroupRows), out);                         \
-    else read_row<layout>(group, table, int(row % kGroupRows), w.inputs, out);                                                   \
+    else read_row<layout>(group, w.group_scales(row / kGroupRows), table, int(row % kGroupRows), w.inputs, out);                                                   \
     break;
     FRUGAL_FORMATS(FORMAT)
 #undef FORMAT
@@ -139,7 +137,7 @@ static void read_matrix_row(const Matrix& w, int64_t row, float* out) {
 }  // namespace frugal::FRUGAL_ISA
 
 // As PackGroup.
-extern "C" void FRUGAL_CAT(frugal_pack_group, FRUGAL_ISA)(int type, const uint8_t* rows, size_t stride, int count, int64_t inputs, uint8_t* group) {
+extern "C" void FRUGAL_CAT(frugal_pack_group, FRUGAL_ISA)(int type, const uint8_t* rows, size_t stride, int count, int64_t inputs, uint8_t* group, uint8_t* scales) {
   using namespace frugal;
   using namespace frugal::FRUGAL_ISA;
   static constexpr auto unpack_f32 = nullptr;
@@ -151,7 +149,7 @@ extern "C" void FRUGAL_CAT(frugal_pack_group, FRUGAL_ISA)(int type, const uint8_
   case number:                                                                                                                                  \
     if constexpr (number == 0) pack_floats<uint32_t>(rows, stride, count, inputs, group);                                                       \
     else if constexpr (number == 1 || number == 30) pack_floats<uint16_t>(rows, stride, count, inputs, group);                                  \
-    else pack_group<layout, block, bytes, unpack_##name>(rows, stride, count, inputs, group);                                                   \
+    else pack_group<layout, block, bytes, unpack_##name>(rows, stride, count, inputs, group, scales);                                                   \
     break;
     FRUGAL_FORMATS(FORMAT)
 #undef FORMAT
@@ -168,7 +166,7 @@ KERNEL(gather) {
   share(step, ids.size(), 1, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const int64_t id = ids.i()[r];
-      if (id < 0 || id >= known) return raise(step, kIdOutOfRange);
+      if (id < 0 || id >= known) return raise(step, kIdOutOfRange, id);
       if (table.matrix) read_matrix_row(*table.matrix, id, y.f() + r * width);
       else memcpy(y.f() + r * width, table.f() + id * width, size_t(width) * 4);
     }

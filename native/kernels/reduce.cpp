@@ -97,7 +97,7 @@ KERNEL(cross_entropy) {
   share(step, x.rows(), 1, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const int64_t target = targets.i()[r];
-      if (target >= width) return raise(step, kIdOutOfRange);
+      if (target >= width) return raise(step, kIdOutOfRange, target);
       if (target < 0) {
         y.f()[r] = 0;
         continue;

@@ -41,7 +41,7 @@ KERNEL(route_weights) {
       float* out = y.f() + r * count;
       for (int64_t j = 0; j < count; ++j) {
         const int64_t id = ids.i()[r * count + j];
-        if (id < 0 || id >= experts) return raise(step, kIdOutOfRange);
+        if (id < 0 || id >= experts) return raise(step, kIdOutOfRange, id);
         out[j] = exp(splat(row[id]) - peak)[0];
         total += out[j];
       }

@@ -68,7 +68,7 @@ template <Layout L> static inline void load_codes(const uint8_t* block, int lane
     for (int j = 0; j < 8; ++j) q[j] = signed_bytes(q[j]);
 }
 
-// The scale of sub-block `sub` of block `b`, for kLanes rows; `scales` is the group's scale area.
+// The scale of sub-block `sub` of block `b`, for kLanes rows; `scales` are the group's.
 template <Layout L> static inline F32 load_scale(const uint8_t* scales, int64_t b, int sub, int lane) {
   constexpr int subs = 32 / L.sub_block, columns = L.minimum ? 2 : 1;
   if constexpr (L.scale == ScaleKind::half) {
@@ -96,32 +96,40 @@ template <Layout L> static inline F32 load_minimum(const uint8_t* scales, int64_
   }
 }
 
-// M rows from row m of `a` times kLanes weight rows from `lane` of a group.
-template <Layout L, int M> static inline void tile(const uint8_t* group, const int8_t* table, const Activations& a, int64_t m, int lane, F32* acc) {
+// M rows from row m of `a` times the weight rows from `lane` of a group: kLanes of them, or with `chunks` more, all that share a pass over the codes.
+template <Layout L, int M, int chunks>
+static inline void tile(const uint8_t* block, const uint8_t* scales, const int8_t* table, const Activations& a, int64_t m, int lane, F32 (*acc)[M]) {
   constexpr int subs = 32 / L.sub_block, vectors = 8 / subs;
   constexpr int shift = L.codes == CodeKind::offset ? L.zero_shift : kBiasedBytes ? 7 : -1;
-  const uint8_t* scales = group + a.blocks * L.code_bytes();
   const int8_t* codes = a.codes + m * a.inputs;
-  for (int i = 0; i < M; ++i) acc[i] = splat(0);
-  const uint8_t* block = group;
-  for (int64_t b = 0; b < a.blocks; ++b, block += L.code_bytes()) {
-    if constexpr (M == 1)
-      for (int i = 0; i < L.code_bytes(); i += 64) prefetch(block + 2048 + i);
-    Bytes q[8];
-    load_codes<L>(block, lane, table, q);
+  const int32_t* minus = subs == 1 ? a.minus32 : a.minus16;
+  const float *sums = subs == 1 ? a.sum32 : a.sum16, *activation_scale = a.scale;
+  const int64_t blocks = a.blocks, inputs = a.inputs;
+  for (int c = 0; c < chunks; ++c)
+    for (int i = 0; i < M; ++i) acc[c][i] = splat(0);
+  for (int64_t b = 0; b < blocks; ++b, block += L.code_bytes()) {
+    if constexpr (M == 1)  // helps Zen 3, costs Zen 4 nothing
+      for (int i = 0; i < L.code_bytes(); i += 64) prefetch(block + 4096 + i);
+#pragma GCC unroll 4
+    for (int c = 0; c < chunks; ++c) {
+      const int from = lane + c * kLanes;
+      Bytes q[8];
+      load_codes<L>(block, from, table, q);
 #pragma GCC unroll 2
-    for (int sub = 0; sub < subs; ++sub) {
-      const F32 scale = load_scale<L>(scales, b, sub, lane);
-      F32 minimum;
-      if constexpr (L.minimum) minimum = -load_minimum<L>(scales, b, sub, lane);
+      for (int sub = 0; sub < subs; ++sub) {
+        const F32 scale = load_scale<L>(scales, b, sub, from);
+        F32 minimum;
+        if constexpr (L.minimum) minimum = -load_minimum<L>(scales, b, sub, from);
 #pragma GCC unroll 16
-      for (int i = 0; i < M; ++i) {
-        const int64_t at = (m + i) * a.blocks + b;
-        I32 start = splat_i(0);
-        if constexpr (shift >= 0) start = splat_i(subs == 1 ? a.minus32[at] : a.minus16[2 * at + sub]) << shift;
-        const I32 product = dot<L.dot_bits(), vectors>(q + sub * vectors, codes + i * a.inputs + b * 32 + sub * 16, start);
-        acc[i] = fma(to_float(product), scale * splat(a.scale[at]), acc[i]);
-        if constexpr (L.minimum) acc[i] = fma(minimum, splat(subs == 1 ? a.sum32[at] : a.sum16[2 * at + sub]), acc[i]);
+        for (int i = 0; i < M; ++i) {
+          const int64_t at = (m + i) * blocks + b;
+          I32 start = splat_i(0);
+          if constexpr (shift >= 0) start = splat_i(minus[subs * at + sub]) << shift;
+          const I32 product = dot<L.dot_bits(), vectors>(q + sub * vectors, codes + i * inputs + b * 32 + sub * 16, start);
+          acc[c][i] = fma(to_float(product), scale * splat(activation_scale[at]), acc[c][i]);
+          if constexpr (L.minimum) acc[c][i] = fma(minimum, splat(sums[subs * at + sub]), acc[c][i]);
+          if constexpr (M > 1) in_order(acc[c][i]);
+        }
       }
     }
   }

@@ -6,7 +6,7 @@
 #endif
 
 #define FRUGAL_SET(isa)                                                                                              \
-  extern "C" void frugal_pack_group_##isa(int, const uint8_t*, size_t, int, int64_t, uint8_t*);                      \
+  extern "C" void frugal_pack_group_##isa(int, const uint8_t*, size_t, int, int64_t, uint8_t*, uint8_t*);                      \
   namespace frugal::isa##_set {                                                                                      \
   const Kernel kernels[] = {
 #define FRUGAL_SET_END(isa)                                                                                          \
@@ -82,6 +82,16 @@ size_t packed_group_bytes(int type, int64_t inputs) {
   switch (type) {
 #define FORMAT(name, number, block, bytes, layout, table) \
   case number: return layout.group_bytes(inputs);
+    FRUGAL_FORMATS(FORMAT)
+#undef FORMAT
+    default: return 0;
+  }
+}
+
+size_t packed_scale_bytes(int type, int64_t inputs) {
+  switch (type) {
+#define FORMAT(name, number, block, bytes, layout, table) \
+  case number: return layout.scale_area(inputs);
     FRUGAL_FORMATS(FORMAT)
 #undef FORMAT
     default: return 0;

@@ -18,12 +18,15 @@ int Model::add_vector(const void* data, int64_t count) {
   return int(vectors_.size()) - 1;
 }
 
+static size_t page_round(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
+
 int Model::add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts) {
   const size_t group_bytes = packed_group_bytes(type, inputs);
   if (group_bytes == 0 || stored_row_bytes(type, inputs) == 0 || experts < 1 || rows % experts != 0) return -1;
   const int64_t per = rows / experts, groups = (per + kGroupRows - 1) / kGroupRows;
-  matrices_.push_back({{nullptr, type, rows, inputs, group_bytes}, experts, per, groups, packed_bytes_});
-  packed_bytes_ += (group_bytes * size_t(groups * experts) + 4095) / 4096 * 4096;
+  const size_t scale_bytes = packed_scale_bytes(type, inputs), codes = page_round(group_bytes * size_t(groups * experts));
+  matrices_.push_back({{nullptr, nullptr, type, rows, inputs, group_bytes, scale_bytes}, experts, per, groups, packed_bytes_, packed_bytes_ + codes});
+  packed_bytes_ += codes + page_round(scale_bytes * size_t(groups * experts));
   return int(matrices_.size()) - 1;
 }
 
@@ -42,7 +45,10 @@ static bool read_fully(int file, uint8_t* to, size_t bytes, uint64_t offset) {
 std::string Model::fill(const std::vector<std::string>& paths, const std::vector<RowSource>& sources, std::atomic<int64_t>& done_bytes, const std::atomic<int32_t>* cancel) {
   weights_ = Memory(packed_bytes_, true);
   if (!weights_.data()) return "memory";
-  for (auto& m : matrices_) m.matrix.data = weights_.data() + m.offset;
+  for (auto& m : matrices_) {
+    m.matrix.data = weights_.data() + m.offset;
+    m.matrix.scales = weights_.data() + m.scale_offset;
+  }
 
   std::vector<int> files;
   std::string error;
@@ -100,8 +106,9 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
       for (int64_t g = piece.first; g < piece.last; ++g) {
         const int64_t row = piece.expert * m.rows_per_expert + g * kGroupRows;
         const int count = int(std::min<int64_t>(kGroupRows, to - row));
-        uint8_t* group = weights_.data() + m.offset + size_t(piece.expert * m.groups_per_expert + g) * m.matrix.group_bytes;
-        set_.pack_group(m.matrix.type, buffer.data() + size_t(row - from) * row_bytes, row_bytes, count, m.matrix.inputs, group);
+        const size_t group = size_t(piece.expert * m.groups_per_expert + g);
+        set_.pack_group(m.matrix.type, buffer.data() + size_t(row - from) * row_bytes, row_bytes, count, m.matrix.inputs,
+                        weights_.data() + m.offset + group * m.matrix.group_bytes, weights_.data() + m.scale_offset + group * m.matrix.scale_bytes);
       }
       done_bytes += int64_t(size_t(to - from) * row_bytes);
     }

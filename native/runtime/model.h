@@ -29,7 +29,7 @@ struct Binding {
 // How a run ended: `step` is the step of a fault.
 struct Outcome {
   enum Kind { done, cancelled, fault, bad_binding } kind = done;
-  int step = 0, fault_code = 0, kernel = 0;
+  int step = 0, fault_code = 0, kernel = 0, detail = 0;
 };
 
 class Model {
@@ -54,10 +54,10 @@ class Model {
   struct PackedMatrix {
     Matrix matrix;
     int64_t experts, rows_per_expert, groups_per_expert;
-    size_t offset;
+    size_t offset, scale_offset;
   };
   struct alignas(64) StepState {
-    std::atomic<int32_t> next, fault, stop;
+    std::atomic<int32_t> next, fault, detail, stop;
   };
   bool resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Array& array) const;
 

@@ -1,6 +1,6 @@
 // A program: steps as words, written by src/backends/native/program.ts. Parsed once; sizes are filled in at each run.
 //   step:  kernel, arrays, integers, numbers, then the arrays, the integers, the numbers' bits
-//   array: space, index, offset (in 64 bytes), rank, then for each dim: constant, T, S, C, R
+//   array: space, index, offset (in 4 bytes), rank, then for each dim: constant, T, S, C, R
 #pragma once
 #include <stdint.h>
 

@@ -51,7 +51,7 @@ bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std:
   const size_t index = size_t(operand.index);
   switch (operand.space) {
     case kArena: {
-      const size_t offset = size_t(operand.offset) * 64;
+      const size_t offset = size_t(operand.offset) * 4;
       if (offset + size_t(count) * 4 > arena_.bytes()) return false;
       array.data = arena_.data() + offset;
       return true;
@@ -74,7 +74,7 @@ bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std:
 }
 
 Outcome Model::run(int program_index, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, const std::atomic<int32_t>* cancel) {
-  if (program_index < 0 || size_t(program_index) >= programs_.size()) return {Outcome::bad_binding, 0, 0, 0};
+  if (program_index < 0 || size_t(program_index) >= programs_.size()) return {Outcome::bad_binding, 0, 0, 0, 0};
   const Program& program = programs_[size_t(program_index)];
   size_t array_count = 0;
   for (const auto& step : program) array_count += step.operands.size();
@@ -84,11 +84,11 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
   size_t at = 0;
   for (size_t i = 0; i < program.size(); ++i) {
     const ProgramStep& from = program[i];
-    states[i].next = states[i].fault = states[i].stop = 0;
+    states[i].next = states[i].fault = states[i].detail = states[i].stop = 0;
     steps[i] = {from.kernel, int(from.operands.size()), int(from.integers.size()), int(from.numbers.size()), &arrays[at], from.integers.data(), from.numbers.data(),
-                &cache_, &states[i].next, &states[i].fault, nullptr, scratch_bytes_};
+                &cache_, &states[i].next, &states[i].fault, &states[i].detail, nullptr, scratch_bytes_};
     for (const auto& operand : from.operands)
-      if (!resolve(operand, symbols, inputs, outputs, arrays[at++])) return {Outcome::bad_binding, int(i), 0, from.kernel};
+      if (!resolve(operand, symbols, inputs, outputs, arrays[at++])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
   }
   Outcome outcome;
   pool_.run([&](int thread) {
@@ -102,7 +102,7 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
       pool_.barrier();
       const int fault = states[i].fault.load(std::memory_order_relaxed);
       if (fault == kNoFault && states[i].stop.load(std::memory_order_relaxed) == 0) continue;
-      if (thread == 0) outcome = {fault != kNoFault ? Outcome::fault : Outcome::cancelled, int(i), fault, step.kernel};
+      if (thread == 0) outcome = {fault != kNoFault ? Outcome::fault : Outcome::cancelled, int(i), fault, step.kernel, states[i].detail.load(std::memory_order_relaxed)};
       return;
     }
   });

@@ -50,8 +50,10 @@ struct Step {
   const Cache* cache = nullptr;
   // Zero at the start of each run: threads take chunks of work from it.
   std::atomic<int32_t>* next = nullptr;
-  // Set by a kernel that met an id out of range or the like; the value says which rule (see runtime/fault.h).
+  // Set by a kernel that met an id out of range or the like; the value says which rule.
   std::atomic<int32_t>* fault = nullptr;
+  // The number that broke the rule.
+  std::atomic<int32_t>* detail = nullptr;
   // Memory of this thread alone.
   uint8_t* scratch = nullptr;
   size_t scratch_bytes = 0;

@@ -15,7 +15,14 @@
 
 namespace frugal::FRUGAL_ISA {
 
-static inline F32 splat(float v) { return F32{} + v; }
+// Keeps the compiler from mixing the work before with the work behind: mixed columns of a tile spill (2x on the 8-bit product).
+#if defined(__x86_64__)
+static inline void in_order(F32& v) { asm volatile("" : "+v"(v) : : "memory"); }
+#else
+static inline void in_order(F32&) {}
+#endif
+
+static inline F32 splat(float v) { return v - F32{}; }
 static inline I32 splat_i(int32_t v) { return I32{} + v; }
 static inline F32 load(const float* p) { F32 v; memcpy(&v, p, sizeof v); return v; }
 static inline void store(float* p, F32 v) { memcpy(p, &v, sizeof v); }

@@ -17,6 +17,7 @@ function graphs(): Readonly<Record<string, Graph>> {
   const w = b.weight("w", [3, 2]);
   return {
     main: { outputs: new Map([["y", b.matmul(input, w)]]) },
+    deep: { outputs: new Map([["y", b.exp(b.exp(input))]]) },
     root: { outputs: new Map([["y", b.sqrt(input)]]) },
     rows: { outputs: new Map([["y", b.gather(w, ids)]]) },
   };

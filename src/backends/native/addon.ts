@@ -16,7 +16,7 @@ export interface Addon {
   addProgram(handle: Handle, words: Int32Array): number;
   allocate(handle: Handle, arenaBytes: number, scratchBytes: number, cacheFormat: number, cachePages: number, layers: Int32Array): boolean;
   memory(handle: Handle): [weights: number, cache: number];
-  /** Resolves to how it ended (see `Outcome` in native/runtime/model.h): kind, step, fault, kernel. */
+  /** Resolves to how it ended (see `Outcome` in native/runtime/model.h): kind, step, fault, kernel, the number at fault. */
   run(
     handle: Handle,
     program: number,
@@ -24,7 +24,7 @@ export interface Addon {
     inputs: (Int32Array | Float32Array)[],
     outputs: (Int32Array | Float32Array)[],
     cancel: Int32Array,
-  ): Promise<[kind: number, step: number, fault: number, kernel: number]>;
+  ): Promise<[kind: number, step: number, fault: number, kernel: number, detail: number]>;
   dispose(handle: Handle): Promise<void>;
 }
 

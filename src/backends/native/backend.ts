@@ -42,6 +42,12 @@ export function createNativeBackend(options: NativeOptions = {}): { readonly bac
   };
 }
 
+/** The kernel sets that this processor runs, best first, or why there is no native core. */
+export function instructionSets(): { readonly sets: readonly string[] } | { readonly reason: string } {
+  const found = findAddon();
+  return "reason" in found ? found : { sets: found.addon.sets() };
+}
+
 interface Program {
   readonly index: number;
   readonly lowered: Lowered;
@@ -120,11 +126,9 @@ async function runProgram(addon: Addon, handle: Handle, program: Program, call: 
   call.signal?.addEventListener("abort", abort, { once: true });
   try {
     const symbols = Int32Array.from(symbolNames, (name) => call.symbols[name]);
-    const [kind, step, fault, kernel] = await addon.run(handle, program.index, symbols, inputs, outputs, cancel);
-    if (kind !== 0) {
-      if (kind === 1) call.signal?.throwIfAborted();
-      throw runError(kind, step, fault, kernels[kernel] ?? "?", lowered);
-    }
+    const [kind, step, fault, kernel, detail] = await addon.run(handle, program.index, symbols, inputs, outputs, cancel);
+    call.signal?.throwIfAborted();
+    if (kind !== 0) throw runError({ kind, step, fault, kernel: kernels[kernel] ?? "?", detail }, lowered);
   } finally {
     call.signal?.removeEventListener("abort", abort);
   }
@@ -139,20 +143,39 @@ function inputArray(value: Value, { inputs, symbols, program }: Call): Int32Arra
   const length = count(value.shape, symbols);
   const fits = value.type === "i32" ? given instanceof Int32Array : given instanceof Float32Array;
   if (given !== undefined && fits && given.length === length) return given;
+  const wanted = value.type === "i32" ? "Int32Array" : "Float32Array";
   const got = given === undefined ? "nothing" : `${given.constructor.name} of ${given.length}`;
-  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: input "${name}" of "${program}" must be ${value.type} of ${length} elements, got ${got}`, { input: name, length });
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: input "${name}" of "${program}" must be a ${wanted} of ${length}, got ${got}`, { input: name, length });
+}
+
+interface Failure {
+  readonly kind: number;
+  readonly step: number;
+  readonly fault: number;
+  readonly kernel: string;
+  readonly detail: number;
 }
 
 /** By the numbers of `Fault` in native/runtime/step.h. */
-const faults: Readonly<Record<number, (kernel: string) => FrugalError>> = {
-  1: (kernel) => new FrugalError("FRUGAL_BAD_ARGUMENT", `native: ${kernel} met an id out of range; ids must be below the vocabulary's size and offsets must rise`, { kernel }),
-  2: (kernel) => new FrugalError("FRUGAL_BAD_ARGUMENT", `native: ${kernel} met a position or page outside the cache; check positions, contextLengths and pageTable`, { kernel }),
-  3: (kernel) => new FrugalError("FRUGAL_NUMERIC", "native: a result is NaN or infinite; the weights are broken, or too large for their format", { kernel }),
+const faults: Readonly<Record<number, (failure: Failure, lowered: Lowered) => FrugalError>> = {
+  1: ({ kernel, detail }) =>
+    new FrugalError("FRUGAL_BAD_ARGUMENT", `${kernel}: ${detail} is out of range; ids must be below the rows of their table, and offsets must rise to the number of rows`, {
+      kernel,
+      id: detail,
+    }),
+  2: ({ kernel, detail }) =>
+    new FrugalError("FRUGAL_BAD_ARGUMENT", `${kernel}: position, length or page ${detail} is outside the cache; check positions, contextLengths and pageTable`, { kernel, detail }),
+  3({ step }, lowered) {
+    const place = lowered.steps[step]?.operands[0]?.place;
+    const output = place !== undefined && "index" in place ? lowered.outputs[place.index]?.[0] : undefined;
+    return new FrugalError("FRUGAL_NUMERIC", `output "${output}": holds NaN or infinity; the weights are broken, or too large for their format`, { output });
+  },
 };
 
-function runError(kind: number, step: number, fault: number, kernel: string, lowered: Lowered): FrugalError {
-  const known = kind === 2 ? faults[fault] : undefined;
-  if (known) return known(kernel);
+function runError(failure: Failure, lowered: Lowered): FrugalError {
+  const known = failure.kind === 2 ? faults[failure.fault] : undefined;
+  if (known) return known(failure, lowered);
+  const { step, kernel, kind, fault } = failure;
   return new FrugalError("FRUGAL_INTERNAL", `native: step ${step} of ${lowered.steps.length} (${kernel}) failed with outcome ${kind}, fault ${fault}`, { step, kind, fault });
 }
 

@@ -28,7 +28,7 @@ export interface Lowered {
 
 /** Ops without a kernel of this backend, with the reason: what only training needs. */
 export function missingKernels(order: readonly Value[]): string[] {
-  return [...new Set(order.map(({ op }) => op).filter((op) => !sourceOps.includes(op) && !(op in lowerings)))];
+  return [...new Set(order.map(({ op }) => op).filter((op) => !sourceOps.includes(op) && !(op in lowerings) && !allOps[op]?.sharesInput))];
 }
 
 export function lower(graph: Graph, weights: WeightTable): Lowered {
@@ -249,6 +249,7 @@ const lowerings: Readonly<Record<string, Lowering>> = {
   },
   expertMatmul(value, l) {
     const [x, w, ids] = value.inputs as [Value, Value, Value];
+    if (w.op !== "weight") return l.step("expert_matmul", [l.operand(x), l.operand(w), l.operand(ids), l.operand(value)]);
     const { operand, quantized } = l.matrix(w);
     const codes = quantized ? l.quantized(x) : nothing;
     l.step("expert_linear", [l.operand(x), codes, operand, l.operand(ids), l.operand(value)], [fixed(w.shape[0]!)]);

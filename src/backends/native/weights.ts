@@ -54,8 +54,8 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): 
       const buffers: Uint8Array[] = [];
       const sources: number[] = [];
       let total = 0;
-      for (const { index, type, weight } of matrices.values()) {
-        total += await addSources(index, type, weight, { paths, buffers, sources }, signal);
+      for (const [name, { index, type, weight }] of matrices) {
+        total += await addSources(index, name, type, weight, { paths, buffers, sources }, signal);
       }
       const cancel = new Int32Array(1);
       const abort = (): void => void (cancel[0] = 1);
@@ -90,12 +90,12 @@ interface Sources {
 }
 
 /** Adds what fills one matrix; resolves to its stored bytes. */
-async function addSources(matrix: number, type: number, weight: Weight, into: Sources, signal: AbortSignal | undefined): Promise<number> {
+async function addSources(matrix: number, name: string, type: number, weight: Weight, into: Sources, signal: AbortSignal | undefined): Promise<number> {
   const width = weight.shape[weight.shape.length - 1]!;
   const { content } = weight;
   if (!("rows" in content) || content.rows.some(({ tensor }) => tensor.format.ggufType !== type)) {
     const values = "rows" in content ? await decodeMixed(weight) : await content.values();
-    if (values.length !== size(weight.shape)) throw new FrugalError("FRUGAL_SHAPE", `weight: [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${values.length}`);
+    if (values.length !== size(weight.shape)) throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${values.length}`);
     into.buffers.push(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     into.sources.push(matrix, -into.buffers.length, 0, values.length / width, 0);
     return values.byteLength;

@@ -6,6 +6,7 @@ export const kernels = [
   "quantize",
   "linear",
   "expert_linear",
+  "expert_matmul",
   "matmul",
   "gather",
   "cache_write",
@@ -64,7 +65,7 @@ export interface Step {
 
 const spaces = ["nothing", "arena", "matrix", "vector", "input", "output"] as const;
 
-/** `offsetOf` gives a buffer's offset in 4-byte elements, a multiple of 16. */
+/** `offsetOf` gives a buffer's offset in 4-byte elements. */
 export function encodeProgram(steps: readonly Step[], offsetOf: (buffer: number) => number): Int32Array {
   const words: number[] = [];
   const bits = new Int32Array(1);
@@ -72,7 +73,7 @@ export function encodeProgram(steps: readonly Step[], offsetOf: (buffer: number)
   for (const { kernel, operands, integers = [], numbers = [] } of steps) {
     words.push(kernels.indexOf(kernel), operands.length, integers.length, numbers.length);
     for (const { place, shape } of operands) {
-      words.push(spaces.indexOf(place.space), "index" in place ? place.index : 0, "buffer" in place ? offsetOf(place.buffer) / 16 : 0, shape.length);
+      words.push(spaces.indexOf(place.space), "index" in place ? place.index : 0, "buffer" in place ? offsetOf(place.buffer) : 0, shape.length);
       for (const dim of shape) words.push(constantOf(dim), ...symbolNames.map((name) => coefficientOf(dim, name)));
     }
     words.push(...integers);
