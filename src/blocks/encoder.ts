@@ -22,6 +22,8 @@ export interface EncoderSpec {
   readonly normalize: boolean;
   /** tanh of a layer over the first row, as BERT's next-sentence head reads it. */
   readonly pooler: boolean;
+  /** Labels for whole sequences: a layer over the pooler's output, or over a layer of its own on the first row. */
+  readonly classifier?: { readonly labels: number; readonly over: "pooler" | "tanh" | "relu" } | undefined;
 }
 
 /** `embed`: inputs and outputs as models/family.ts lists them. */
@@ -36,9 +38,13 @@ export function embedGraph(spec: EncoderSpec): Graph {
     ["lastHiddenState", x],
     ["embeddings", spec.normalize ? unitLength(b, pooled) : pooled],
   ]);
-  if (spec.pooler) {
-    const first = linear(b, "pooler", b.pool(x, rowOffsets, { kind: "first" }), spec.width, true);
-    outputs.set("poolerOutput", b.tanh(first));
+  const first = b.pool(x, rowOffsets, { kind: "first" });
+  const pooler = spec.pooler ? b.tanh(linear(b, "pooler", first, spec.width, true)) : undefined;
+  if (pooler !== undefined) outputs.set("poolerOutput", pooler);
+  if (spec.classifier !== undefined) {
+    const { labels, over } = spec.classifier;
+    const own = over === "pooler" ? undefined : b.activation(linear(b, "classifierInner", first, spec.width, true), { kind: over });
+    outputs.set("logits", linear(b, "classifier", own ?? pooler ?? first, labels, true));
   }
   return { outputs };
 }

@@ -13,7 +13,7 @@ const withBias = (names: Readonly<Record<string, string>>): Places =>
     ]),
   );
 
-export function bertPlaces(prefix: string, unusedPositions: number): Places {
+export function bertPlaces(prefix: string, unusedPositions: number, classifier: Readonly<Record<string, string>>): Places {
   const layer = `${prefix}encoder.layer.#`;
   return {
     embedding: `${prefix}embeddings.word_embeddings.weight`,
@@ -30,6 +30,7 @@ export function bertPlaces(prefix: string, unusedPositions: number): Places {
       "layers.#.mlp.down": `${layer}.output.dense`,
       "layers.#.mlpNorm": `${layer}.output.LayerNorm`,
       pooler: `${prefix}pooler.dense`,
+      ...classifier,
     }),
   };
 }
@@ -49,6 +50,8 @@ export function distilbertPlaces(unusedPositions: number): Places {
       "layers.#.mlp.up": `${layer}.ffn.lin1`,
       "layers.#.mlp.down": `${layer}.ffn.lin2`,
       "layers.#.mlpNorm": `${layer}.output_layer_norm`,
+      classifierInner: "pre_classifier",
+      classifier: "classifier",
     }),
   };
 }

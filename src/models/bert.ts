@@ -20,6 +20,9 @@ interface Variant {
   readonly unusedPositions: (reader: ConfigReader) => number;
   readonly places: (unusedPositions: number) => Places;
   readonly ignored: readonly string[];
+  readonly segments: boolean;
+  /** A classifier of sequences is there where both tensors are: one of tokens lacks the second. */
+  readonly classifier: { readonly weight: string; readonly needs: string; readonly over: "pooler" | "tanh" | "relu" };
 }
 
 const bertKeys = [
@@ -41,15 +44,18 @@ const bertVariant: Variant = {
   activation: "hidden_act",
   basePrefix: "bert.",
   unusedPositions: () => 0,
-  places: (unused) => bertPlaces("bert.", unused),
+  places: (unused) => bertPlaces("bert.", unused, { classifier: "classifier" }),
+  classifier: { weight: "classifier.weight", needs: "pooler.dense.weight", over: "pooler" },
   ignored: bertKeys,
+  segments: true,
 };
 const robertaVariant: Variant = {
   ...bertVariant,
   family: "RoBERTa",
   basePrefix: "roberta.",
   unusedPositions: (reader) => reader.size("pad_token_id", 1, 0) + 1,
-  places: (unused) => bertPlaces("roberta.", unused),
+  places: (unused) => bertPlaces("roberta.", unused, { classifierInner: "classifier.dense", classifier: "classifier.out_proj" }),
+  classifier: { weight: "classifier.out_proj.weight", needs: "classifier.dense.weight", over: "tanh" },
 };
 const distilbertVariant: Variant = {
   ...bertVariant,
@@ -59,6 +65,8 @@ const distilbertVariant: Variant = {
   activation: "activation",
   basePrefix: "distilbert.",
   places: distilbertPlaces,
+  classifier: { weight: "classifier.weight", needs: "pre_classifier.weight", over: "relu" },
+  segments: false,
   ignored: ["qa_dropout", "seq_classif_dropout", "tie_weights_", "sinusoidal_pos_embds", "tie_word_embeddings"],
 };
 
@@ -83,19 +91,16 @@ function open(given: Checkpoint, variant: Variant): Model {
     throw reader.wrong(variant.sizes.contextLength, `is ${config.contextLength}, of which ${unused} are unused; it must be more`);
   const places = gguf ? ggufEncoderPlaces(config) : variant.places(unused);
   const has = (name: string): boolean => [name, variant.basePrefix + name].some((full) => checkpoint.tensors.has(full));
+  const labels = checkpoint.tensors.get(variant.classifier.weight)?.shape[0];
   const spec: EncoderSpec = {
     vocabulary: config.vocabulary,
     width: config.width,
     layers: Array.from({ length: config.layers }, () => layerOf(config, variant)),
     norm: { kind: "layer", epsilon: reader.positive(gguf ? "attention.layer_norm_epsilon" : "layer_norm_eps", gguf ? undefined : 1e-12) },
     positions: contextLength,
-    segments:
-      (gguf
-        ? checkpoint.tensors.get("token_types.weight")?.shape[0]
-        : reader.has("type_vocab_size")
-          ? reader.size("type_vocab_size", 2, 0)
-          : 0) || undefined,
+    segments: segmentRows(checkpoint, reader, variant),
     pooler: has("pooler.dense.weight"),
+    classifier: labels === undefined || !has(variant.classifier.needs) ? undefined : { labels, over: variant.classifier.over },
     ...readPooling(checkpoint, reader),
   };
   reader.expect("is_decoder", false);
@@ -113,6 +118,12 @@ function open(given: Checkpoint, variant: Variant): Model {
     basePrefix: variant.basePrefix,
     ignorable: heads,
   });
+}
+
+/** Rows of the table of segments, if there is one. */
+function segmentRows({ kind, tensors }: Checkpoint, reader: ConfigReader, variant: Variant): number | undefined {
+  const rows = kind === "gguf" ? tensors.get("token_types.weight")?.shape[0] : variant.segments ? reader.size("type_vocab_size", 2, 0) : 0;
+  return rows === 0 ? undefined : rows;
 }
 
 function layerOf(config: DecoderConfig, variant: Variant): LayerSpec {

@@ -1,7 +1,7 @@
 /** BLOOM: positions as a bias on scores (ALiBi), a norm after the embeddings, queries, keys and values stored head by head. */
 import { alibiSlopes } from "../blocks/alibi.ts";
 import type { LayerSpec } from "../blocks/layer.ts";
-import { openConfig, readDecoderConfig } from "./decoder-config.ts";
+import { openConfig, readDecoderConfig, readTied } from "./decoder-config.ts";
 import { ggufPlainPlaces } from "./decoder-places.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
 import { fusedByHead } from "./gpt-neox.ts";
@@ -41,7 +41,7 @@ function open(checkpoint: Checkpoint): Model {
   if (!gguf) reader.expect("n_inner", 4 * width);
   const epsilon = reader.positive(gguf ? "attention.layer_norm_epsilon" : "layer_norm_epsilon", gguf ? undefined : 1e-5);
   const normed = !gguf && reader.flag("apply_residual_connection_post_layernorm", false);
-  const tied = gguf ? !checkpoint.tensors.has("output.weight") : reader.flag("tie_word_embeddings", true);
+  const tied = readTied(checkpoint, reader, "lm_head.weight", true);
   const hidden = gguf ? reader.size("feed_forward_length") : 4 * width;
   const layer: LayerSpec = {
     placement: normed ? "normed" : "pre",
@@ -72,7 +72,6 @@ function open(checkpoint: Checkpoint): Model {
     }),
     places: gguf ? ggufPlainPlaces(config) : huggingfacePlaces(heads),
     basePrefix: "transformer.",
-    ignorable: tied ? [/^lm_head\.weight$/] : [],
   });
 }
 

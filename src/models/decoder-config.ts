@@ -78,6 +78,7 @@ export function readDecoderConfig(
         headSize: "attention.key_length",
       }
     : { ...keys, keyValueHeads: "num_key_value_heads", headSize: "head_dim" };
+  for (const key of [name.heads, name.keyValueHeads]) expectOneSize(reader, key);
   const width = reader.size(name.width);
   const layers = reader.size(name.layers);
   const usual = gguf ? {} : defaults;
@@ -108,6 +109,12 @@ export function readDecoderConfig(
   };
 }
 
+/** GGUF may hold a size for each layer; families whose layers differ in these are not among ours. */
+function expectOneSize(reader: ConfigReader, key: string): void {
+  if (reader.isList(key))
+    throw reader.wrong(key, "is a list, one for each layer, which Frugal cannot do for this family", "FRUGAL_UNSUPPORTED");
+}
+
 /** GGUF says the size of the vocabulary by its embedding table. */
 function embeddingRows({ name, tensors }: Checkpoint): number {
   const rows = tensors.get("token_embd.weight")?.shape[0];
@@ -116,4 +123,10 @@ function embeddingRows({ name, tensors }: Checkpoint): number {
     file: name,
     tensor: "token_embd.weight",
   });
+}
+
+/** Whether the head is the embedding's table: GGUF then stores no head; config.json says so, but a stored head counts for more. */
+export function readTied(checkpoint: Checkpoint, reader: ConfigReader, head: string, usual: boolean): boolean {
+  if (checkpoint.kind === "gguf") return !checkpoint.tensors.has("output.weight");
+  return reader.flag("tie_word_embeddings", usual) && !checkpoint.tensors.has(head);
 }

@@ -1,9 +1,20 @@
 /** Names of tensors: of Llama-like checkpoints in Hugging Face files, and of all decoders in GGUF, where families share them. */
 import type { DecoderConfig } from "./decoder-config.ts";
-import { part, perExpert } from "./weight-places.ts";
-import { type MadePlace, type Places, whole } from "./weights-finder.ts";
+import { firstOf, halfOfEach, part, perExpert, stored } from "./weight-places.ts";
+import type { MadePlace, Places } from "./weights-finder.ts";
 
 const layer = "model.layers.#";
+
+/** Experts as newer programs write them, stacked, or as published files name them. */
+export function expertPlaces(path: string, gate: string, up: string, down: string): Places {
+  const stacked = `${path}.gate_up_proj`;
+  const each = (name: string): readonly [string, MadePlace] => [`${path}.@.${name}.weight`, perExpert(`${path}.@.${name}.weight`)];
+  return {
+    "layers.#.experts.gate": firstOf([stacked, halfOfEach(stacked, 0)], each(gate)),
+    "layers.#.experts.up": firstOf([stacked, halfOfEach(stacked, 1)], each(up)),
+    "layers.#.experts.down": firstOf([`${path}.down_proj`, stored(`${path}.down_proj`)], each(down)),
+  };
+}
 
 export const huggingfacePlaces: Places = {
   embedding: "model.embed_tokens.weight",
@@ -28,9 +39,7 @@ export const huggingfacePlaces: Places = {
   "layers.#.mlp.up.bias": `${layer}.mlp.up_proj.bias`,
   "layers.#.mlp.down.bias": `${layer}.mlp.down_proj.bias`,
   "layers.#.experts.router": `${layer}.mlp.gate.weight`,
-  "layers.#.experts.gate": perExpert(`${layer}.mlp.experts.@.gate_proj.weight`),
-  "layers.#.experts.up": perExpert(`${layer}.mlp.experts.@.up_proj.weight`),
-  "layers.#.experts.down": perExpert(`${layer}.mlp.experts.@.down_proj.weight`),
+  ...expertPlaces(`${layer}.mlp.experts`, "gate_proj", "up_proj", "down_proj"),
 };
 
 /** Any GGUF may hold queries, keys and values in one tensor, gate and up in one, and old ones a tensor for each expert. */
@@ -41,13 +50,18 @@ export function ggufPlaces({ heads, keyValueHeads, headSize }: DecoderConfig, hi
     const fused = `blk.#.attn_qkv.${kind}`;
     const suffix = kind === "bias" ? ".bias" : "";
     return {
-      [`layers.#.attention.query${suffix}`]: oneOf(`blk.#.attn_q.${kind}`, fused, part(fused, 0, total)),
-      [`layers.#.attention.key${suffix}`]: oneOf(`blk.#.attn_k.${kind}`, fused, part(fused, sizes.q, total)),
-      [`layers.#.attention.value${suffix}`]: oneOf(`blk.#.attn_v.${kind}`, fused, part(fused, sizes.q + sizes.k, total)),
+      [`layers.#.attention.query${suffix}`]: firstOf([fused, part(fused, 0, total)], own(`blk.#.attn_q.${kind}`)),
+      [`layers.#.attention.key${suffix}`]: firstOf([fused, part(fused, sizes.q, total)], own(`blk.#.attn_k.${kind}`)),
+      [`layers.#.attention.value${suffix}`]: firstOf([fused, part(fused, sizes.q + sizes.k, total)], own(`blk.#.attn_v.${kind}`)),
     };
   };
-  const expert = (name: string): MadePlace =>
-    oneOf(`blk.#.${name}_exps.weight`, `blk.#.${name}.0.weight`, perExpert(`blk.#.${name}.@.weight`));
+  const both = "blk.#.ffn_gate_up_exps.weight";
+  const expert = (name: string, half?: 0 | 1): MadePlace =>
+    firstOf(
+      ...(half === undefined ? [] : [[both, halfOfEach(both, half)] as const]),
+      [`blk.#.${name}.@.weight`, perExpert(`blk.#.${name}.@.weight`)],
+      own(`blk.#.${name}_exps.weight`),
+    );
   const gate = "blk.#.ffn_gate.weight";
   const up = "blk.#.ffn_up.weight";
   return {
@@ -64,33 +78,20 @@ export function ggufPlaces({ heads, keyValueHeads, headSize }: DecoderConfig, hi
     "layers.#.attention.keyNorm": "blk.#.attn_k_norm.weight",
     "layers.#.attentionOutputNorm": "blk.#.post_attention_norm.weight",
     "layers.#.mlpOutputNorm": "blk.#.post_ffw_norm.weight",
-    "layers.#.mlp.gate": (finder, wanted) => {
-      const own = gate.replace("#", wanted.layer);
-      return finder.has(own) ? whole(finder, own, wanted.shape) : part(up, 0, 2 * hidden)(finder, wanted);
-    },
-    "layers.#.mlp.up": (finder, wanted) => {
-      const separate = finder.has(gate.replace("#", wanted.layer));
-      return separate ? whole(finder, up.replace("#", wanted.layer), wanted.shape) : part(up, hidden, 2 * hidden)(finder, wanted);
-    },
+    "layers.#.mlp.gate": firstOf(own(gate), [up, part(up, 0, 2 * hidden)]),
+    "layers.#.mlp.up": firstOf([gate, stored(up)], [up, part(up, hidden, 2 * hidden)]),
     "layers.#.mlp.down": "blk.#.ffn_down.weight",
     "layers.#.mlp.gate.bias": "blk.#.ffn_gate.bias",
     "layers.#.mlp.up.bias": "blk.#.ffn_up.bias",
     "layers.#.mlp.down.bias": "blk.#.ffn_down.bias",
     "layers.#.experts.router": "blk.#.ffn_gate_inp.weight",
-    "layers.#.experts.gate": expert("ffn_gate"),
-    "layers.#.experts.up": expert("ffn_up"),
+    "layers.#.experts.gate": expert("ffn_gate", 0),
+    "layers.#.experts.up": expert("ffn_up", 1),
     "layers.#.experts.down": expert("ffn_down"),
   };
 }
 
-/** The tensor's own name, unless the file has `sign` and not that name: then another place. */
-const oneOf =
-  (name: string, sign: string, other: MadePlace): MadePlace =>
-  (finder, wanted) => {
-    const own = name.replace("#", wanted.layer);
-    if (finder.has(own) || !finder.has(sign.replace("#", wanted.layer))) return whole(finder, own, wanted.shape);
-    return other(finder, wanted);
-  };
+const own = (name: string): readonly [string, MadePlace] => [name, stored(name)];
 
 /** The same for decoders with biased norms and a plain MLP. */
 export const ggufPlainPlaces = (config: DecoderConfig): Places => ({

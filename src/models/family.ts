@@ -54,7 +54,7 @@ export interface Model {
    *   `score`: inputs tokens [T], positions [T], rowOffsets [S+1], outputRows [R] -> the same without a cache, differentiable.
    * An encoder has
    *   `embed`: tokens [T], positions [T], segments [T], rowOffsets [S+1] -> lastHiddenState [T, width], embeddings [S, width],
-   *            and poolerOutput [S, width] where the checkpoint has a pooler.
+   *            and poolerOutput [S, width] and logits [S, labels] where the checkpoint has a pooler and a classifier of sequences.
    * A graph lacks inputs that its family has no use for: positions where they are a bias on scores, segments where there are none.
    * Weight names are the same in all of them.
    */

@@ -4,7 +4,7 @@ import type { DecoderSpec } from "../blocks/decoder.ts";
 import type { LayerSpec, Placement } from "../blocks/layer.ts";
 import type { ExpertsSpec } from "../blocks/experts.ts";
 import type { ActivationKind, MlpSpec } from "../blocks/mlp.ts";
-import { type DecoderConfig, openConfig, readDecoderConfig, type SizeDefaults, usualSizeKeys } from "./decoder-config.ts";
+import { type DecoderConfig, openConfig, readDecoderConfig, readTied, type SizeDefaults, usualSizeKeys } from "./decoder-config.ts";
 import type { Checkpoint, Model } from "./family.ts";
 import { readActivation } from "./activation-config.ts";
 import { ggufPlaces, huggingfacePlaces } from "./decoder-places.ts";
@@ -39,6 +39,8 @@ export interface GatedDecoderFamily {
   /** Whether the head is the embedding's table where config.json does not say. */
   readonly tiedByDefault?: boolean;
   readonly ropeBase?: number;
+  /** Of the norms, where config.json does not say; 1e-6 without it. */
+  readonly epsilon?: number;
   readonly sizes?: SizeDefaults;
   vary(config: DecoderConfig, checkpoint: Checkpoint): Variation;
 }
@@ -55,15 +57,14 @@ export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFam
       ? readRope(reader, { headSize, contextLength, divisors: checkpoint.tensors.has("rope_factors_long.weight"), ...base })
       : undefined;
   const ropeOf = variation.rope ?? (() => common);
-  const epsilon = reader.positive(gguf ? "attention.layer_norm_rms_epsilon" : "rms_norm_eps", gguf ? undefined : 1e-6);
+  const epsilon = reader.positive(gguf ? "attention.layer_norm_rms_epsilon" : "rms_norm_eps", gguf ? undefined : (family.epsilon ?? 1e-6));
   const mlp: MlpSpec = {
     hidden: hiddenSize(config),
     activation: activationOf(config, variation),
     gated: true,
     bias: variation.mlpBias ?? (gguf && checkpoint.tensors.has("blk.0.ffn_up.bias")),
   };
-  const tied =
-    variation.tied ?? (gguf ? !checkpoint.tensors.has("output.weight") : reader.flag("tie_word_embeddings", family.tiedByDefault ?? false));
+  const tied = variation.tied ?? readTied(checkpoint, reader, "lm_head.weight", family.tiedByDefault ?? false);
   const ropes = ropeSource(checkpoint, ropeOf, config, gguf ? family.ggufRope : "half");
 
   const spec = (length: number): DecoderSpec => {
@@ -102,12 +103,7 @@ export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFam
     shortContext: ropes.shortContext,
     places: { ...(gguf ? ggufPlaces(config, mlp.hidden) : huggingfacePlaces), ...ropes.places, ...variation.places },
     basePrefix: "model.",
-    ignorable: [
-      /rotary_emb\.inv_freq$/,
-      ...(tied ? [/^lm_head\.weight$/] : []),
-      /^rope_factors_(long|short)\.weight$/,
-      ...(variation.ignorable ?? []),
-    ],
+    ignorable: [/rotary_emb\.inv_freq$/, /^rope_factors_(long|short)\.weight$/, ...(variation.ignorable ?? [])],
   });
 }
 

@@ -1,7 +1,7 @@
 /** GPT-NeoX and Pythia: attention and MLP side by side, heads turned in part, queries, keys and values stored head by head. */
 import type { LayerSpec } from "../blocks/layer.ts";
 import { readActivation } from "./activation-config.ts";
-import { openConfig, readDecoderConfig, usualSizeKeys } from "./decoder-config.ts";
+import { openConfig, readDecoderConfig, readTied, usualSizeKeys } from "./decoder-config.ts";
 import { ggufPlainPlaces } from "./decoder-places.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
 import { ggufRope, huggingfaceRope, ropeSpec } from "./rope-config.ts";
@@ -26,7 +26,7 @@ function open(checkpoint: Checkpoint): Model {
   const epsilon = reader.positive(gguf ? "attention.layer_norm_epsilon" : "layer_norm_eps", gguf ? undefined : 1e-5);
   const parallel = reader.flag("use_parallel_residual", true);
   const bias = gguf ? checkpoint.tensors.has("blk.0.attn_output.bias") : reader.flag("attention_bias", true);
-  const tied = gguf ? !checkpoint.tensors.has("output.weight") : reader.flag("tie_word_embeddings", false);
+  const tied = readTied(checkpoint, reader, "embed_out.weight", false);
   const hidden = reader.size(gguf ? "feed_forward_length" : "intermediate_size");
   // GGUF has no word for the activation; nearly all models of the family have this one.
   const activation = gguf ? "gelu" : readActivation(reader, "hidden_act", "gelu");
@@ -53,7 +53,7 @@ function open(checkpoint: Checkpoint): Model {
     },
     places: gguf ? ggufPlainPlaces(config) : huggingfacePlaces(heads),
     basePrefix: "gpt_neox.",
-    ignorable: [/attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/, ...(tied ? [/^embed_out\.weight$/] : [])],
+    ignorable: [/attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/],
   });
 }
 

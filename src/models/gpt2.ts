@@ -1,6 +1,6 @@
 /** GPT-2: learned positions, layer norms, matrices stored as [inputs, outputs] with queries, keys and values side by side. */
 import type { LayerSpec } from "../blocks/layer.ts";
-import { openConfig, readDecoderConfig } from "./decoder-config.ts";
+import { openConfig, readDecoderConfig, readTied } from "./decoder-config.ts";
 import { ggufPlainPlaces } from "./decoder-places.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
 import { readActivation } from "./activation-config.ts";
@@ -35,7 +35,7 @@ function open(checkpoint: Checkpoint): Model {
   const epsilon = reader.positive(gguf ? "attention.layer_norm_epsilon" : "layer_norm_epsilon", gguf ? undefined : 1e-5);
   const scale = gguf || reader.flag("scale_attn_weights", true) ? headSize ** -0.5 : 1;
   const byLayer = !gguf && reader.flag("scale_attn_by_inverse_layer_idx", false);
-  const tied = gguf ? !checkpoint.tensors.has("output.weight") : reader.flag("tie_word_embeddings", true);
+  const tied = readTied(checkpoint, reader, "lm_head.weight", true);
   const layer = (i: number): LayerSpec => ({
     placement: "pre",
     attention: { heads, keyValueHeads: heads, headSize, scale: byLayer ? scale / (i + 1) : scale, inputBias: true, outputBias: true },
@@ -57,7 +57,7 @@ function open(checkpoint: Checkpoint): Model {
     }),
     places: gguf ? ggufPlainPlaces(config) : huggingfacePlaces(width),
     basePrefix: "transformer.",
-    ignorable: [/^(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)$/, ...(tied ? [/^lm_head\.weight$/] : [])],
+    ignorable: [/^(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)$/],
   });
 }
 

@@ -15,9 +15,10 @@ function vary({ reader, gguf, headSize }: DecoderConfig): Variation {
     ? ["embedding_scale", "residual_scale", "attention.scale", "logit_scale"]
     : ["embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling"];
   const bias = gguf ? undefined : reader.flag("attention_bias", false);
+  const scale = reader.number(attention!, gguf ? 0 : 1);
   return {
     ...(bias === undefined ? {} : { inputBias: bias, outputBias: bias, mlpBias: reader.flag("mlp_bias", false) }),
-    attention: { scale: reader.number(attention!, gguf ? headSize ** -0.5 : 1) },
+    attention: { scale: scale === 0 && gguf ? headSize ** -0.5 : scale },
     decoder: {
       embeddingScale: multiplier(reader.number(embedding!, 1)),
       residualScale: multiplier(reader.number(residual!, 1)),

@@ -1,18 +1,16 @@
 /** Mixtral: Mistral with experts. As GGUF it calls itself llama. */
 import type { ExpertsSpec } from "../blocks/experts.ts";
+import { expertPlaces } from "./decoder-places.ts";
 import type { ModelFamily } from "./family.ts";
 import { readActivation } from "./activation-config.ts";
 import { openGatedDecoder } from "./gated-decoder.ts";
-import { perExpert } from "./weight-places.ts";
 import type { Places } from "./weights-finder.ts";
 import { readWindows } from "./window-config.ts";
 
 const moe = "model.layers.#.block_sparse_moe";
 const places: Places = {
   "layers.#.experts.router": `${moe}.gate.weight`,
-  "layers.#.experts.gate": perExpert(`${moe}.experts.@.w1.weight`),
-  "layers.#.experts.up": perExpert(`${moe}.experts.@.w3.weight`),
-  "layers.#.experts.down": perExpert(`${moe}.experts.@.w2.weight`),
+  ...expertPlaces(`${moe}.experts`, "w1", "w3", "w2"),
 };
 
 export const mixtral: ModelFamily = {
@@ -23,6 +21,8 @@ export const mixtral: ModelFamily = {
     openGatedDecoder(checkpoint, {
       name: "Mixtral",
       ggufRope: "interleaved",
+      epsilon: 1e-5,
+      ropeBase: 1e6,
       vary(config) {
         const { reader } = config;
         const experts: ExpertsSpec = {

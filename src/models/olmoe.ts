@@ -9,7 +9,7 @@ export const olmoe: ModelFamily = {
   name: "OLMoE",
   modelTypes: ["olmoe"],
   ggufArchitectures: ["olmoe"],
-  open: (checkpoint) => openGatedDecoder(checkpoint, { name: "OLMoE", ggufRope: "half", vary }),
+  open: (checkpoint) => openGatedDecoder(checkpoint, { name: "OLMoE", ggufRope: "half", epsilon: 1e-5, vary }),
 };
 
 function vary({ reader, gguf }: DecoderConfig): Variation {

@@ -1,7 +1,7 @@
 /** OPT: learned positions whose table has two rows nobody uses, norms before each part (the 350M model: after), ReLU. */
 import type { LayerSpec } from "../blocks/layer.ts";
 import { readActivation } from "./activation-config.ts";
-import { openConfig, readDecoderConfig, usualSizeKeys } from "./decoder-config.ts";
+import { openConfig, readDecoderConfig, readTied, usualSizeKeys } from "./decoder-config.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
 import { textModel } from "./text-model.ts";
 import { afterRows } from "./weight-places.ts";
@@ -16,7 +16,7 @@ function open(checkpoint: Checkpoint): Model {
   const before = reader.flag("do_layer_norm_before", true);
   const removed = reader.flag("_remove_final_layer_norm", false);
   const embeddingWidth = reader.size("word_embed_proj_dim", width);
-  const tied = reader.flag("tie_word_embeddings", true);
+  const tied = readTied(checkpoint, reader, "lm_head.weight", true);
   const bare = !reader.flag("layer_norm_elementwise_affine", true);
   const layer: LayerSpec = {
     placement: before ? "pre" : "post",
@@ -40,7 +40,6 @@ function open(checkpoint: Checkpoint): Model {
     }),
     places,
     basePrefix: "model.",
-    ignorable: tied ? [/^lm_head\.weight$/] : [],
   });
 }
 

@@ -14,6 +14,7 @@ export const phi3: ModelFamily = {
     openGatedDecoder(checkpoint, {
       name: "Phi-3",
       ggufRope: "half",
+      epsilon: 1e-5,
       vary(config) {
         for (const bias of ["attention_bias", "mlp_bias", "lm_head_bias"]) config.reader.expect(bias, false);
         for (const factor of ["full_attn_mod", "interpolate_factor"]) config.reader.expect(factor, 1);

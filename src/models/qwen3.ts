@@ -54,7 +54,7 @@ function readExperts({ reader, gguf }: DecoderConfig): (layer: number) => Expert
     return () => experts;
   }
   const experts: ExpertsSpec = {
-    experts: reader.size("num_experts", 128),
+    experts: reader.size("num_experts", reader.size("num_local_experts", 128)),
     active: reader.size("num_experts_per_tok", 8),
     hidden: reader.size("moe_intermediate_size", 768),
     activation: readActivation(reader, "hidden_act", "silu"),

@@ -46,7 +46,9 @@ export function huggingfaceRope(config: ConfigReader, defaults: RopeDefaults): R
 
 function scalingOf(config: ConfigReader | undefined, original: number, trained: number): RopeScaling {
   if (config === undefined) return { kind: "none" };
-  const kind = config.has("rope_type") ? config.choice("rope_type", kinds) : config.choice("type", kinds, "none");
+  const named = config.has("rope_type") ? config.choice("rope_type", kinds) : config.choice("type", kinds, "none");
+  // The first Phi-3 files call it yarn.
+  const kind = named === "yarn" && config.has("short_factor") ? "longrope" : named;
   config.ignore("finetuned", "original_max_position_embeddings", "rope_theta", "partial_rotary_factor", "type");
   const factor = (): number => config.positive("factor");
   switch (kind) {
@@ -117,15 +119,15 @@ export function ggufRope(config: ConfigReader, defaults: RopeDefaults): RopeSett
   const base = config.positive("rope.freq_base", defaults.base ?? 10000);
   const rotaryDim = config.size("rope.dimension_count", defaults.headSize);
   config.ignore("rope.scaling.finetuned");
-  const linear = config.has("rope.scale_linear");
+  const stretch = config.number("rope.scaling.factor", 0) || config.number("rope.scale_linear", 0);
   const kind = config.choice(
     "rope.scaling.type",
     { none: "none", linear: "linear", yarn: "yarn", longrope: "longrope" } as const,
-    defaults.divisors ? "longrope" : linear ? "linear" : "none",
+    defaults.divisors ? "longrope" : stretch === 0 ? "none" : "linear",
   );
   const original = config.size("rope.scaling.original_context_length", defaults.contextLength);
   const attention = config.positive("rope.scaling.attn_factor", 1);
-  const factor = config.positive("rope.scaling.factor", config.positive("rope.scale_linear", 1));
+  const factor = stretch || 1;
   config.expect("rope.scaling.yarn_ext_factor", 1, -1);
   const yarnAttention = config.positive("rope.scaling.yarn_attn_factor", 1);
   const ones = Array.from({ length: rotaryDim <= defaults.headSize ? rotaryDim / 2 : 0 }, () => 1);

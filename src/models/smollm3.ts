@@ -14,7 +14,7 @@ export const smollm3: ModelFamily = {
 
 function vary(config: DecoderConfig): Variation {
   const { reader, gguf, headSize, contextLength } = config;
-  const settings = (gguf ? ggufRope : huggingfaceRope)(reader, { headSize, contextLength });
+  const settings = (gguf ? ggufRope : huggingfaceRope)(reader, { headSize, contextLength, ...(gguf ? {} : { base: 2e6 }) });
   const turns = gguf ? everyFourthIsStill : turningLayers(config);
   const rope = (layer: number): typeof settings | undefined => (turns(layer) ? settings : undefined);
   if (gguf) return { rope };

@@ -2,7 +2,7 @@
 import type { Weight } from "../backends/backend.ts";
 import { size } from "../tensor/shape.ts";
 import { decodeTensor, type StoredTensor } from "../tensor/stored.ts";
-import { allRows, rowCount, type MadePlace, type TensorFinder, type Wanted } from "./weights-finder.ts";
+import { allRows, rowCount, type MadePlace, type TensorFinder, type Wanted, whole } from "./weights-finder.ts";
 
 /** Rows of a larger tensor: the weight's rows start after `before`, and the whole has `total` rows. Elements, where it is a vector. */
 export const part =
@@ -68,6 +68,31 @@ export const perExpert =
       return allRows(tensor);
     });
     return { shape: wanted.shape, content: { rows } };
+  };
+
+/** Half of each expert's rows, where one tensor [experts, rows, inputs] holds gates (half 0) and then ups (half 1). */
+export const halfOfEach =
+  (name: string, half: 0 | 1): MadePlace =>
+  (finder, wanted) => {
+    const tensor = finder.tensor(name.replace("#", wanted.layer));
+    const [count, rows, inputs] = wanted.shape as [number, number, number];
+    check(finder, tensor, [count, 2 * rows, inputs]);
+    const ranges = Array.from({ length: count }, (_, e) => ({ tensor, first: (2 * e + half) * rows, count: rows }));
+    return { shape: wanted.shape, content: { rows: ranges } };
+  };
+
+/** A tensor used as it is stored. */
+export const stored =
+  (name: string): MadePlace =>
+  (finder, wanted) =>
+    whole(finder, name.replace("#", wanted.layer), wanted.shape);
+
+/** The first place whose tensor the file has; the last where it has none of them, so that an error names that. */
+export const firstOf =
+  (...choices: readonly (readonly [sign: string, place: MadePlace])[]): MadePlace =>
+  (finder, wanted) => {
+    const found = choices.find(([sign]) => finder.has(sign.replace("#", wanted.layer).replace("@", "0")));
+    return (found ?? choices.at(-1)!)[1](finder, wanted);
   };
 
 /** A table without its first rows. */
