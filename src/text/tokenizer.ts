@@ -47,6 +47,7 @@ export interface Tokenizer {
   readonly dropsFirstSpace: boolean;
   /** The special tokens, for those who must keep them out of a text. */
   readonly specialTexts: readonly string[];
+  /** Bytes of the longest piece as the vocabulary spells it. */
   readonly maximumPieceBytes: number;
 }
 
@@ -88,11 +89,7 @@ export function assembleTokenizer(parts: TokenizerParts): Tokenizer {
   const suffix = parts.suffix ?? (addEos ? [eos] : []);
   const dropsFirstSpace = parts.dropsFirstSpace ?? false;
   const addedIds = new Map<string, number>();
-  let maximumPieceBytes = 0;
-  for (let id = 0; id < size; id++) {
-    const length = pieces.offsets[id + 1]! - pieces.offsets[id]!;
-    if (length > maximumPieceBytes) maximumPieceBytes = length;
-  }
+  let longest: number | undefined;
 
   const checked = (id: number): number => {
     if (Number.isInteger(id) && id >= 0 && id < size) return id;
@@ -178,6 +175,14 @@ export function assembleTokenizer(parts: TokenizerParts): Tokenizer {
     get specialTexts() {
       return added.tokens.filter((token) => token.special).map((token) => token.text);
     },
-    maximumPieceBytes,
+    get maximumPieceBytes() {
+      return (longest ??= longestPiece(pieces));
+    },
   };
+}
+
+function longestPiece({ offsets, length }: StringTable): number {
+  let longest = 0;
+  for (let id = 0; id < length; id++) longest = Math.max(longest, offsets[id + 1]! - offsets[id]!);
+  return longest;
 }
