@@ -88,6 +88,8 @@ export async function chat(given: Given, asked: GenerateOptions): Promise<void> 
   const ended = new AbortController();
   let reply: AbortController | undefined;
   const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: "> ", terminal: process.stdin.isTTY });
+  // From now on, so that no line is lost while the model loads.
+  const read = lines[Symbol.asyncIterator]();
   const interrupt = (): void => {
     if (reply !== undefined && !reply.signal.aborted) return reply.abort();
     ended.abort();
@@ -102,7 +104,7 @@ export async function chat(given: Given, asked: GenerateOptions): Promise<void> 
       const options = { ...usualOptions, ...asked };
       const conversation: Conversation = { model, session: model.session(), messages: [], options, system: given.text("system") };
       await print(`${model.name}, ${model.backend.description}. /help lists the commands.\n`);
-      await converse(lines, conversation, (started) => (reply = started));
+      await converse(lines, read, conversation, (started) => (reply = started));
     } finally {
       await model.dispose();
     }
@@ -113,9 +115,16 @@ export async function chat(given: Given, asked: GenerateOptions): Promise<void> 
   }
 }
 
-async function converse(lines: Interface, conversation: Conversation, onReply: (controller: AbortController | undefined) => void): Promise<void> {
-  lines.prompt();
-  for await (const line of lines) {
+async function converse(
+  lines: Interface,
+  read: AsyncIterator<string>,
+  conversation: Conversation,
+  onReply: (controller: AbortController | undefined) => void,
+): Promise<void> {
+  for (;;) {
+    lines.prompt();
+    const { done, value: line } = await read.next();
+    if (done === true) return;
     const text = line.trim();
     if (text.startsWith("/")) {
       if (!(await runChatCommand(conversation, text.slice(1)))) return;
@@ -124,7 +133,6 @@ async function converse(lines: Interface, conversation: Conversation, onReply: (
       onReply(controller);
       await answer(conversation, text, controller.signal).finally(() => onReply(undefined));
     }
-    lines.prompt();
   }
 }
 

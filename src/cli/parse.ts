@@ -57,6 +57,8 @@ function checkArguments({ name, arguments: specs }: Command, positionals: readon
     throw new UsageError(`${name}: ${JSON.stringify(positionals[specs.length])} is one argument too many; put text with spaces in quotes`);
 }
 
+const wanted = { number: "a number", integer: "a whole number", integers: "whole numbers with commas between" };
+
 function checkValue({ name, value }: OptionSpec, text: string): void {
   if (value === undefined || value.kind === "text") return;
   if (typeof value.kind !== "string") {
@@ -67,13 +69,14 @@ function checkValue({ name, value }: OptionSpec, text: string): void {
   const numbers = value.kind === "integers" ? text.split(",") : [text];
   const pattern = value.kind === "number" ? /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i : /^[+-]?\d+$/;
   for (const number of numbers) {
-    const [what, whole] = value.kind === "number" ? ["a number", ""] : ["a whole number", ""];
-    if (!pattern.test(number.trim())) throw new UsageError(`--${name} is ${JSON.stringify(text)}; give ${value.kind === "integers" ? "whole numbers with commas between" : what}${whole}`);
+    if (!pattern.test(number.trim())) throw new UsageError(`--${name} is ${JSON.stringify(text)}; give ${wanted[value.kind]}`);
     if (Number(number) < (value.least ?? -Infinity)) throw new UsageError(`--${name} is ${text}; the least is ${value.least}`);
   }
 }
 
 function unknownOption(command: Command, rawName: string, known: Iterable<string>): UsageError {
-  const near = nearest(rawName.replace(/^-+/, ""), known);
+  const name = rawName.replace(/^-+/, "");
+  const names = [...known];
+  const near = names.find((other) => name.length > 1 && other.startsWith(name)) ?? nearest(name, names);
   return new UsageError(`${command.name}: unknown option ${rawName}${near === undefined ? `; see frugal ${command.name} --help` : `. Did you mean --${near}?`}`);
 }

@@ -1,0 +1,53 @@
+/** Runs the command line as people do, in a process of its own, from the sources as they are. */
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+export interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CommandLine {
+  /** Where tests may leave files. */
+  readonly folder: string;
+  run(args: readonly string[], options?: { readonly input?: string; readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void }): Promise<Finished>;
+  remove(): void;
+}
+
+/** Compiles the sources to a temporary folder that looks like the package. */
+export function compileCommandLine(): CommandLine {
+  const folder = mkdtempSync(join(tmpdir(), "frugal-command-line-"));
+  for (const name of ["native", "node_modules", "package.json"]) symlinkSync(join(root, name), join(folder, name));
+  const options = { rootDir: join(root, "src"), outDir: join(folder, "dist"), noEmit: false, noCheck: true, declaration: false, isolatedDeclarations: false, typeRoots: [join(root, "node_modules/@types")] };
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({ extends: join(root, "tsconfig.json"), compilerOptions: options, include: [join(root, "src/**/*.ts")], exclude: [join(root, "src/**/*.test.ts")] }),
+  );
+  const compiled = spawnSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", folder], { encoding: "utf8" });
+  if (compiled.status !== 0) throw new Error(`the sources do not compile: ${compiled.stdout}`);
+  const main = join(folder, "dist/cli/main.js");
+  return {
+    folder,
+    run: (args, { input = "", onOutput } = {}) =>
+      new Promise((resolve, reject) => {
+        const child = spawn(process.execPath, [main, ...args], { stdio: "pipe" });
+        let [stdout, stderr] = ["", ""];
+        child.stdout.setEncoding("utf8").on("data", (text: string) => {
+          stdout += text;
+          onOutput?.(stdout, (signal) => child.kill(signal));
+        });
+        child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+        child.on("error", reject);
+        child.on("close", (code) => resolve({ code, stdout, stderr }));
+        child.stdin.on("error", () => undefined);
+        child.stdin.end(input);
+      }),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
