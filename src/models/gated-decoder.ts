@@ -9,7 +9,7 @@ import type { Checkpoint, Model } from "./family.ts";
 import { readActivation } from "./activation-config.ts";
 import { ggufPlaces, huggingfacePlaces } from "./decoder-places.ts";
 import type { ConfigReader } from "./config-reader.ts";
-import { ggufRope, huggingfaceRope, ropeSpec, type RopeSettings } from "./rope-config.ts";
+import { dependsOnLength, ggufRope, huggingfaceRope, ropeSpec, type RopeSettings } from "./rope-config.ts";
 import { textModel } from "./text-model.ts";
 import { divided } from "./weight-places.ts";
 import type { Places } from "./weights-finder.ts";
@@ -101,6 +101,7 @@ export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFam
     contextLength,
     spec,
     shortContext: ropes.shortContext,
+    dependsOnLength: ropes.dependsOnLength,
     places: { ...(gguf ? ggufPlaces(config, mlp.hidden) : huggingfacePlaces), ...ropes.places, ...variation.places },
     basePrefix: "model.",
     ignorable: [/rotary_emb\.inv_freq$/, /^rope_factors_(long|short)\.weight$/, ...(variation.ignorable ?? [])],
@@ -120,6 +121,7 @@ interface RopeSource {
   at(contextLength: number): (layer: number) => RopeSpec | undefined;
   readonly places: Places;
   readonly shortContext?: number | undefined;
+  readonly dependsOnLength: boolean;
 }
 
 /** Frequencies are constants of the graph; where GGUF holds divisors for them as tensors, they are weights made when the model is loaded. */
@@ -129,7 +131,8 @@ function ropeSource(
   config: DecoderConfig,
   style: RopeSpec["style"],
 ): RopeSource {
-  const first = Array.from({ length: config.layers }, (_, i) => ropeOf(i)).find((rope) => rope !== undefined);
+  const all = Array.from({ length: config.layers }, (_, i) => ropeOf(i)).filter((rope) => rope !== undefined);
+  const [first] = all;
   const tensorFor = (length: number): string | undefined => {
     if (!config.gguf || first === undefined) return undefined;
     const { scaling } = first;
@@ -146,6 +149,7 @@ function ropeSource(
     if (first !== undefined) places[`rope.${name}`] = divided(ropeSpec(first, style, 1).frequencies as Float32Array, name);
   return {
     places,
+    dependsOnLength: all.some(dependsOnLength),
     shortContext: first?.scaling.kind === "longrope" && tensorFor(1) !== tensorFor(config.contextLength) ? 1 : undefined,
     at(length) {
       const made = new Map<RopeSettings, RopeSpec>();

@@ -4,7 +4,7 @@ import { readActivation } from "./activation-config.ts";
 import { openConfig, readDecoderConfig, readTied, usualSizeKeys } from "./decoder-config.ts";
 import { ggufPlainPlaces } from "./decoder-places.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
-import { ggufRope, huggingfaceRope, ropeSpec } from "./rope-config.ts";
+import { dependsOnLength, ggufRope, huggingfaceRope, ropeSpec } from "./rope-config.ts";
 import { textModel } from "./text-model.ts";
 import { byHead } from "./weight-places.ts";
 import type { Places } from "./weights-finder.ts";
@@ -40,6 +40,7 @@ function open(checkpoint: Checkpoint): Model {
     checkpoint,
     reader,
     contextLength,
+    dependsOnLength: dependsOnLength(rope),
     spec(longest) {
       const same = layer(ropeSpec(rope, "half", longest));
       return {

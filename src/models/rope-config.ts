@@ -163,6 +163,9 @@ function checked(config: ConfigReader, rope: RopeSettings, { headSize }: RopeDef
 const frequenciesOf = (rope: RopeSettings, contextLength: number): RopeFrequencies =>
   ropeFrequencies(rope.rotaryDim, rope.base, rope.scaling, contextLength);
 
+/** Whether other lengths have other frequencies. */
+export const dependsOnLength = ({ scaling }: RopeSettings): boolean => scaling.kind === "dynamic" || scaling.kind === "longrope";
+
 /** The frequencies as a constant of the graph, for sequences up to `contextLength`. */
 export const ropeSpec = (rope: RopeSettings, style: RopeSpec["style"], contextLength: number): RopeSpec => ({
   style,

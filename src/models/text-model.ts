@@ -12,6 +12,8 @@ export interface TextModelParts {
   readonly contextLength: number;
   /** The decoder for sequences of up to so many tokens. */
   spec(contextLength: number): DecoderSpec;
+  /** Whether `spec` gives something else for another length. */
+  readonly dependsOnLength?: boolean;
   /** Where graphs for shorter sequences have weights of their own: such a length. */
   readonly shortContext?: number | undefined;
   readonly places: Places;
@@ -39,7 +41,7 @@ export function textModel(parts: TextModelParts): Model {
     weights,
     summary: summaryOf(spec, contextLength),
     graphs: ({ contextLength: longest = contextLength }: GraphOptions = {}) => {
-      const wanted = longest === contextLength ? spec : parts.spec(longest);
+      const wanted = longest === contextLength || !parts.dependsOnLength ? spec : parts.spec(longest);
       return lazily({ generate: () => (wanted === spec ? generate : generateGraph(wanted)), score: () => scoreGraph(wanted) });
     },
   };
