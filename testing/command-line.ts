@@ -16,7 +16,10 @@ export interface Finished {
 export interface CommandLine {
   /** Where tests may leave files. */
   readonly folder: string;
-  run(args: readonly string[], options?: { readonly input?: string; readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void }): Promise<Finished>;
+  run(
+    args: readonly string[],
+    options?: { readonly input?: string; readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void },
+  ): Promise<Finished>;
   remove(): void;
 }
 
@@ -24,10 +27,23 @@ export interface CommandLine {
 export function compileCommandLine(): CommandLine {
   const folder = mkdtempSync(join(tmpdir(), "frugal-command-line-"));
   for (const name of ["native", "node_modules", "package.json"]) symlinkSync(join(root, name), join(folder, name));
-  const options = { rootDir: join(root, "src"), outDir: join(folder, "dist"), noEmit: false, noCheck: true, declaration: false, isolatedDeclarations: false, typeRoots: [join(root, "node_modules/@types")] };
+  const options = {
+    rootDir: join(root, "src"),
+    outDir: join(folder, "dist"),
+    noEmit: false,
+    noCheck: true,
+    declaration: false,
+    isolatedDeclarations: false,
+    typeRoots: [join(root, "node_modules/@types")],
+  };
   writeFileSync(
     join(folder, "tsconfig.json"),
-    JSON.stringify({ extends: join(root, "tsconfig.json"), compilerOptions: options, include: [join(root, "src/**/*.ts")], exclude: [join(root, "src/**/*.test.ts")] }),
+    JSON.stringify({
+      extends: join(root, "tsconfig.json"),
+      compilerOptions: options,
+      include: [join(root, "src/**/*.ts")],
+      exclude: [join(root, "src/**/*.test.ts")],
+    }),
   );
   const compiled = spawnSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", folder], { encoding: "utf8" });
   if (compiled.status !== 0) throw new Error(`the sources do not compile: ${compiled.stdout}`);

@@ -32,7 +32,17 @@ async function json(...args: string[]): Promise<Record<string, unknown>> {
 }
 
 describe("run", () => {
-  const keys = ["text", "ids", "prompt_ids", "finish_reason", "prefill_tokens_per_second", "decode_tokens_per_second", "time_to_first_token_ms", "load_ms", "peak_rss_bytes"];
+  const keys = [
+    "text",
+    "ids",
+    "prompt_ids",
+    "finish_reason",
+    "prefill_tokens_per_second",
+    "decode_tokens_per_second",
+    "time_to_first_token_ms",
+    "load_ms",
+    "peak_rss_bytes",
+  ];
 
   test("writes text with its ids and speeds", async () => {
     const result = await json("run", gguf, "the", "--max-tokens", "4", ...reference);
@@ -44,7 +54,8 @@ describe("run", () => {
   });
 
   test("the same seed writes the same text, another does not", async () => {
-    const ids = async (seed: string) => (await json("run", directory, "the", "--max-tokens", "12", "--temperature", "2", "--seed", seed, ...reference))["ids"];
+    const ids = async (seed: string) =>
+      (await json("run", directory, "the", "--max-tokens", "12", "--temperature", "2", "--seed", seed, ...reference))["ids"];
     const [first, again, other] = await Promise.all([ids("1"), ids("1"), ids("2")]);
     expect(first).toEqual(again);
     expect(first).not.toEqual(other);
@@ -118,7 +129,13 @@ describe("logits and forward", () => {
     const input = join(frugal.folder, "in.safetensors");
     const output = join(frugal.folder, "out.safetensors");
     const format = formatByName("F32");
-    writeFileSync(input, await encodeSafetensors([{ name: "input_ids", shape, format, bytes: bytes(ids) }, { name: "attention_mask", shape, format, bytes: bytes(mask) }]));
+    writeFileSync(
+      input,
+      await encodeSafetensors([
+        { name: "input_ids", shape, format, bytes: bytes(ids) },
+        { name: "attention_mask", shape, format, bytes: bytes(mask) },
+      ]),
+    );
     const printed = await json("forward", directory, "--inputs", input, "--out", output, ...reference);
     const file = await readSafetensors(await openFile(output));
     expect(printed).toEqual({ outputs: Object.fromEntries([...file.tensors].map(([name, tensor]) => [name, tensor.shape])) });
@@ -134,7 +151,12 @@ describe("logits and forward", () => {
     const cases = await readCases("bert");
     const ids = cases.get("typed.input_ids")!;
     const format = formatByName("F32");
-    const tensor = (name: string, data: Float32Array) => ({ name, shape: [data.length], format, bytes: new Uint8Array(data.slice().buffer) });
+    const tensor = (name: string, data: Float32Array) => ({
+      name,
+      shape: [data.length],
+      format,
+      bytes: new Uint8Array(data.slice().buffer),
+    });
     const [input, output] = [join(frugal.folder, "b-in.safetensors"), join(frugal.folder, "b-out.safetensors")];
     writeFileSync(input, await encodeSafetensors([tensor("input_ids", ids), tensor("token_type_ids", cases.get("typed.token_type_ids")!)]));
     await json("forward", encoder, "--inputs", input, "--out", output, ...reference);
@@ -148,11 +170,17 @@ describe("logits and forward", () => {
   });
 
   test("bad ids and inputs are named", async () => {
-    expect(await frugal.run(["logits", gguf, "--ids", "1,9999", ...reference])).toMatchObject({ code: 1, stderr: expect.stringMatching(/9999 is not a token; ids go from 0 to/) as string });
+    expect(await frugal.run(["logits", gguf, "--ids", "1,9999", ...reference])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/9999 is not a token; ids go from 0 to/) as string,
+    });
     expect(await frugal.run(["logits", gguf, "--ids=-1", ...reference])).toMatchObject({ code: 2 });
     expect(await frugal.run(["logits", gguf])).toMatchObject({ code: 2, stderr: expect.stringContaining("--ids is missing") as string });
     const missing = join(frugal.folder, "missing.safetensors");
-    expect(await frugal.run(["forward", gguf, "--inputs", missing, "--out", "x"])).toMatchObject({ code: 1, stderr: expect.stringContaining(missing) as string });
+    expect(await frugal.run(["forward", gguf, "--inputs", missing, "--out", "x"])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(missing) as string,
+    });
   });
 });
 
@@ -163,10 +191,16 @@ describe("text", () => {
     expect(await json("detokenize", gguf, "--ids", ids.join(), "--skip-special")).toEqual({ text: "the cat" });
   });
   test("embed", async () => {
-    const { dimensions, embeddings } = (await json("embed", encoder, "the cat", "a dog", ...reference)) as { dimensions: number; embeddings: number[][] };
+    const { dimensions, embeddings } = (await json("embed", encoder, "the cat", "a dog", ...reference)) as {
+      dimensions: number;
+      embeddings: number[][];
+    };
     expect([dimensions, embeddings.length, embeddings[0]!.length]).toEqual([32, 2, 32]);
     expect(embeddings[0]).not.toEqual(embeddings[1]);
-    expect(await frugal.run(["embed", gguf, "text", ...reference])).toMatchObject({ code: 1, stderr: expect.stringContaining("take an encoder") as string });
+    expect(await frugal.run(["embed", gguf, "text", ...reference])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("take an encoder") as string,
+    });
   });
 });
 
@@ -178,10 +212,25 @@ describe("measurements", () => {
     expect(Object.keys(result)).toEqual(["perplexity", "standard_error", "tokens"]);
     expect(result["tokens"]).toBe(2 * 15);
     expect(result["perplexity"]).toBeGreaterThan(1);
-    expect(await frugal.run(["perplexity", gguf, file, "--context", "60000", ...reference])).toMatchObject({ code: 1, stderr: expect.stringMatching(/two chunks of 60000 need 120000/) as string });
+    expect(await frugal.run(["perplexity", gguf, file, "--context", "60000", ...reference])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/two chunks of 60000 need 120000/) as string,
+    });
   });
   test("bench", async () => {
-    const result = (await json("bench", gguf, "--prompt", "8", "--generate", "4", "--batch", "1,2", "--repeat", "2", ...reference)) as Record<string, { all: number[]; median: number }> & { batch: Record<string, unknown>[] };
+    const result = (await json(
+      "bench",
+      gguf,
+      "--prompt",
+      "8",
+      "--generate",
+      "4",
+      "--batch",
+      "1,2",
+      "--repeat",
+      "2",
+      ...reference,
+    )) as Record<string, { all: number[]; median: number }> & { batch: Record<string, unknown>[] };
     expect(Object.keys(result)).toEqual(["prefill", "decode", "batch", "peak_rss_bytes"]);
     expect([result["prefill"]!.all.length, result["decode"]!.all.length]).toEqual([2, 2]);
     expect(result.batch.map(({ sequences }) => sequences)).toEqual([1, 2]);
@@ -190,7 +239,9 @@ describe("measurements", () => {
   test("inspect", async () => {
     const result = await json("inspect", gguf);
     expect(result).toMatchObject({ kind: "text", tokenizer: true });
-    expect(Object.values(result["formats"] as Record<string, { bytes: number }>).reduce((sum, { bytes }) => sum + bytes, 0)).toBe(result["bytes"]);
+    expect(Object.values(result["formats"] as Record<string, { bytes: number }>).reduce((sum, { bytes }) => sum + bytes, 0)).toBe(
+      result["bytes"],
+    );
   });
 });
 
@@ -204,7 +255,9 @@ describe("usage", () => {
       expect(help.code).toBe(0);
       for (const option of ["--json", "--threads", "--backend", "--help"]) expect(help.stdout).toContain(option);
     }
-    expect((await frugal.run(["--version"])).stdout.trim()).toBe((JSON.parse(readFileSync(join(frugal.folder, "package.json"), "utf8")) as { version: string }).version);
+    expect((await frugal.run(["--version"])).stdout.trim()).toBe(
+      (JSON.parse(readFileSync(join(frugal.folder, "package.json"), "utf8")) as { version: string }).version,
+    );
   });
 
   test.each([

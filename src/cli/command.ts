@@ -47,12 +47,32 @@ export class UsageError extends Error {}
 /** Options that every command takes. */
 export const commonOptions: readonly OptionSpec[] = [
   { name: "json", help: "print one JSON object on stdout and nothing else there" },
-  { name: "threads", value: { label: "N", kind: "integer", least: 1 }, help: "threads that compute together (default: all this process may use)" },
-  { name: "backend", value: { label: "NAME", kind: ["native", "wasm", "reference"] }, help: "native, wasm or reference (default: native where it is built)" },
+  {
+    name: "threads",
+    value: { label: "N", kind: "integer", least: 1 },
+    help: "threads that compute together (default: all this process may use)",
+  },
+  {
+    name: "backend",
+    value: { label: "NAME", kind: ["native", "wasm", "reference"] },
+    help: "native, wasm or reference (default: native where it is built)",
+  },
   { name: "help", help: "show this help" },
 ];
 
 export const model: ArgumentSpec = { label: "MODEL", help: "a .gguf file, a directory in Hugging Face layout, or hf:owner/name[:file]" };
-export const contextOption: OptionSpec = { name: "context", value: { label: "N", kind: "integer", least: 1 }, help: "tokens a text may have, prompt included (default: the model's, at most 4096)" };
-export const cacheOption: OptionSpec = { name: "kv", value: { label: "FORMAT", kind: ["f16", "q8_0", "f32"] }, help: "how keys and values are kept: f16, q8_0 or f32 (default: f16)" };
-export const idsOption: OptionSpec = { name: "ids", value: { label: "1,2,3", kind: "integers", least: 0 }, help: "token ids, separated by commas" };
+export const contextOption: OptionSpec = {
+  name: "context",
+  value: { label: "N", kind: "integer", least: 1 },
+  help: "tokens a text may have, prompt included (default: the model's, at most 4096)",
+};
+export const cacheOption: OptionSpec = {
+  name: "kv",
+  value: { label: "FORMAT", kind: ["f16", "q8_0", "f32"] },
+  help: "how keys and values are kept: f16, q8_0 or f32 (default: f16)",
+};
+export const idsOption: OptionSpec = {
+  name: "ids",
+  value: { label: "1,2,3", kind: "integers", least: 0 },
+  help: "token ids, separated by commas",
+};

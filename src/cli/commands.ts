@@ -9,7 +9,10 @@ interface Entry {
 export const commands: Readonly<Record<string, Entry>> = {
   run: { summary: "write text, or chat where no prompt is given", load: async () => (await import("./commands/run.ts")).run },
   logits: { summary: "the logits after given token ids", load: async () => (await import("./commands/logits.ts")).logits },
-  forward: { summary: "run a model on named tensors of a safetensors file", load: async () => (await import("./commands/forward.ts")).forward },
+  forward: {
+    summary: "run a model on named tensors of a safetensors file",
+    load: async () => (await import("./commands/forward.ts")).forward,
+  },
   tokenize: { summary: "text to token ids", load: async () => (await import("./commands/tokenize.ts")).tokenize },
   detokenize: { summary: "token ids to text", load: async () => (await import("./commands/detokenize.ts")).detokenize },
   embed: { summary: "texts to vectors", load: async () => (await import("./commands/embed.ts")).embed },

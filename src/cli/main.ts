@@ -20,7 +20,9 @@ async function run(args: readonly string[]): Promise<void> {
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (entry === undefined) {
     const near = nearest(name, names);
-    throw new UsageError(`unknown command ${JSON.stringify(name)}${near === undefined ? "; see frugal --help" : `. Did you mean ${near}?`}`);
+    throw new UsageError(
+      `unknown command ${JSON.stringify(name)}${near === undefined ? "; see frugal --help" : `. Did you mean ${near}?`}`,
+    );
   }
   const command = await entry.load();
   const given = parse(command, rest);

@@ -57,7 +57,11 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
 }
 
 /** Loads MODEL, does `work` with it, and gives its memory back. */
-export const withModel = <T>(given: Given, more: LoadOptions & StepLimits, work: (parts: ModelParts, signal: AbortSignal) => Promise<T>): Promise<T> =>
+export const withModel = <T>(
+  given: Given,
+  more: LoadOptions & StepLimits,
+  work: (parts: ModelParts, signal: AbortSignal) => Promise<T>,
+): Promise<T> =>
   interruptible(async (signal) => {
     const parts = await openModelOf(given, signal, more);
     try {

@@ -28,14 +28,19 @@ export interface Perplexity {
 /** Rejects with FRUGAL_BAD_ARGUMENT where the text is too short for two chunks, as llama.cpp demands. */
 export async function measurePerplexity(parts: ModelParts, text: string, options: PerplexityOptions): Promise<Perplexity> {
   const { context, signal, onProgress } = options;
-  if (parts.engine === undefined) throw new FrugalError("FRUGAL_UNSUPPORTED", `perplexity: ${parts.opened.name} is an encoder and predicts no text; take a text model`);
+  if (parts.engine === undefined)
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `perplexity: ${parts.opened.name} is an encoder and predicts no text; take a text model`);
   const tokenizer = await parts.opened.tokenizer();
   const ids = tokenizer.encode(text);
   if (ids.length < 2 * context)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `perplexity: the text has ${ids.length} tokens, but two chunks of ${context} need ${2 * context}; take a longer text or a shorter context`, {
-      tokens: ids.length,
-      needed: 2 * context,
-    });
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `perplexity: the text has ${ids.length} tokens, but two chunks of ${context} need ${2 * context}; take a longer text or a shorter context`,
+      {
+        tokens: ids.length,
+        needed: 2 * context,
+      },
+    );
   const count = Math.min(options.chunks ?? Infinity, Math.floor(ids.length / context));
   const first = Math.floor(context / 2);
   let [scored, sum, squares] = [0, 0, 0];

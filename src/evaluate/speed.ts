@@ -71,9 +71,15 @@ function togetherSpeed(times: readonly (readonly number[])[]): number {
 }
 
 /** Writes texts greedily, whatever they say; the time of each token by performance.now(). */
-async function write(parts: ModelParts, prompts: readonly (readonly number[])[], count: number, signal: AbortSignal | undefined): Promise<number[][]> {
+async function write(
+  parts: ModelParts,
+  prompts: readonly (readonly number[])[],
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<number[][]> {
   const { engine } = parts;
-  if (engine === undefined) throw new FrugalError("FRUGAL_UNSUPPORTED", `bench: ${parts.opened.name} is an encoder and writes no text; take a text model`);
+  if (engine === undefined)
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `bench: ${parts.opened.name} is an encoder and writes no text; take a text model`);
   return Promise.all(
     prompts.map(async (prompt) => {
       const sequence = createSequence(prompt);

@@ -28,7 +28,7 @@ export async function* runEncoder(
   signal?: AbortSignal,
 ): AsyncGenerator<EncoderRun> {
   texts.forEach((ids) => checkText(ids, parts));
-  for (let first = 0; first < texts.length; ) {
+  for (let first = 0; first < texts.length;) {
     const rowOffsets = [0];
     while (first + rowOffsets.length - 1 < texts.length && rowOffsets.length <= Math.min(parts.sequences, parts.rows)) {
       const end = rowOffsets.at(-1)! + texts[first + rowOffsets.length - 1]!.length;
@@ -63,7 +63,11 @@ export async function* runEncoder(
 export async function embedTexts(parts: ModelParts, texts: readonly string[], options: EmbedOptions): Promise<Float32Array[]> {
   const { model, opened } = parts;
   if (model.kind !== "encoder")
-    throw new FrugalError("FRUGAL_UNSUPPORTED", `embed: ${opened.name} writes text and has no embeddings; take an encoder such as all-MiniLM-L6-v2`, { kind: model.kind });
+    throw new FrugalError(
+      "FRUGAL_UNSUPPORTED",
+      `embed: ${opened.name} writes text and has no embeddings; take an encoder such as all-MiniLM-L6-v2`,
+      { kind: model.kind },
+    );
   const tokenizer = await opened.tokenizer();
   const ids = texts.map((text) => fit(tokenizer.encode(text), parts, options.truncate === true));
   const vectors: Float32Array[] = [];
@@ -90,10 +94,18 @@ function normalize(vector: Float32Array): void {
 function checkText(ids: Int32Array, { context, model: { vocabularySize } }: ModelParts): void {
   if (ids.length === 0) throw new FrugalError("FRUGAL_BAD_ARGUMENT", "embed: a text has no tokens; leave empty texts out");
   if (ids.length > context)
-    throw new FrugalError("FRUGAL_CONTEXT_FULL", `embed: a text has ${ids.length} tokens, but the context holds ${context}; split it, or set truncate`, {
-      tokens: ids.length,
-      context,
-    });
+    throw new FrugalError(
+      "FRUGAL_CONTEXT_FULL",
+      `embed: a text has ${ids.length} tokens, but the context holds ${context}; split it, or set truncate`,
+      {
+        tokens: ids.length,
+        context,
+      },
+    );
   const wrong = ids.find((id) => !(id >= 0 && id < vocabularySize));
-  if (wrong !== undefined) throw new FrugalError("FRUGAL_BAD_ARGUMENT", `ids: ${wrong} is not a token; ids go from 0 to ${vocabularySize - 1}`, { id: wrong, vocabularySize });
+  if (wrong !== undefined)
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `ids: ${wrong} is not a token; ids go from 0 to ${vocabularySize - 1}`, {
+      id: wrong,
+      vocabularySize,
+    });
 }

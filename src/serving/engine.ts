@@ -91,7 +91,8 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine 
 
   /** A run is cut short only where most of its rows were for nothing; the others of the step lose their work. */
   function abort(request: Running): void {
-    const others = step?.parts.filter((part) => !part.demand.ended && part.demand !== request).reduce((sum, part) => sum + part.count, 0) ?? 0;
+    const others =
+      step?.parts.filter((part) => !part.demand.ended && part.demand !== request).reduce((sum, part) => sum + part.count, 0) ?? 0;
     const own = step?.parts.find((part) => part.demand === request)?.count ?? 0;
     const active = step;
     end(request, request.signal?.reason);
@@ -118,7 +119,13 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine 
       if (parts.length > 0 || running.size === 0) return parts;
       if (makeRoom()) continue;
       for (const request of running)
-        end(request, new FrugalError("FRUGAL_INTERNAL", `engine: ${pages.free()} free pages of ${pages.total} are too few for one request; report this`));
+        end(
+          request,
+          new FrugalError(
+            "FRUGAL_INTERNAL",
+            `engine: ${pages.free()} free pages of ${pages.total} are too few for one request; report this`,
+          ),
+        );
     }
   }
 
@@ -232,11 +239,18 @@ export function checkTokens(tokens: readonly number[], { context, vocabularySize
   if (tokens.length === 0)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", "prompt: has no tokens, and the model has no token to begin with; give some text");
   if (tokens.length > context)
-    throw new FrugalError("FRUGAL_CONTEXT_FULL", `prompt: has ${tokens.length} tokens, but the context holds ${context}; shorten it or load with a larger context`, {
-      tokens: tokens.length,
-      context,
-    });
+    throw new FrugalError(
+      "FRUGAL_CONTEXT_FULL",
+      `prompt: has ${tokens.length} tokens, but the context holds ${context}; shorten it or load with a larger context`,
+      {
+        tokens: tokens.length,
+        context,
+      },
+    );
   const wrong = tokens.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
   if (wrong !== undefined)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `ids: ${wrong} is not a token; ids go from 0 to ${vocabularySize - 1}`, { id: wrong, vocabularySize });
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `ids: ${wrong} is not a token; ids go from 0 to ${vocabularySize - 1}`, {
+      id: wrong,
+      vocabularySize,
+    });
 }

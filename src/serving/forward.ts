@@ -30,15 +30,27 @@ export const forwardLength = (inputs: ReadonlyMap<string, NamedTensor>): number 
  * A text model gives `logits` and `last_hidden_state`, an encoder `last_hidden_state` and, where it has one, `pooler_output`;
  * places that the mask leaves out are 0. Rejects with FRUGAL_BAD_ARGUMENT, FRUGAL_SHAPE.
  */
-export async function forward(parts: ModelParts, inputs: ReadonlyMap<string, NamedTensor>, signal?: AbortSignal): Promise<Map<string, NamedTensor>> {
+export async function forward(
+  parts: ModelParts,
+  inputs: ReadonlyMap<string, NamedTensor>,
+  signal?: AbortSignal,
+): Promise<Map<string, NamedTensor>> {
   const given = inputIds(inputs);
   for (const [name, { shape }] of inputs) {
     if (!inputNames.includes(name)) {
       const near = nearest(name, inputNames);
-      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `forward: there is no input ${JSON.stringify(name)}; ${near === undefined ? `there are ${inputNames.join(", ")}` : `did you mean ${near}?`}`, { name });
+      throw new FrugalError(
+        "FRUGAL_BAD_ARGUMENT",
+        `forward: there is no input ${JSON.stringify(name)}; ${near === undefined ? `there are ${inputNames.join(", ")}` : `did you mean ${near}?`}`,
+        { name },
+      );
     }
     if (shape.join() !== given.shape.join())
-      throw new FrugalError("FRUGAL_SHAPE", `forward: ${name} has shape [${shape.join(", ")}], but input_ids has [${given.shape.join(", ")}]; give both the same`, { name });
+      throw new FrugalError(
+        "FRUGAL_SHAPE",
+        `forward: ${name} has shape [${shape.join(", ")}], but input_ids has [${given.shape.join(", ")}]; give both the same`,
+        { name },
+      );
   }
   const length = given.shape.at(-1)!;
   const count = given.data.length / length;
@@ -54,9 +66,16 @@ export async function forward(parts: ModelParts, inputs: ReadonlyMap<string, Nam
       found.values.set(data.subarray(i * width, (i + 1) * width), at * width);
     }
   };
-  if (parts.model.kind === "text") for (const [i, row] of rows.entries()) await runText(parts, row, (name, from, data, pieces) => collect(name, i, from, data, pieces, false), signal);
+  if (parts.model.kind === "text")
+    for (const [i, row] of rows.entries())
+      await runText(parts, row, (name, from, data, pieces) => collect(name, i, from, data, pieces, false), signal);
   else {
-    for await (const { outputs, first, rowOffsets } of runEncoder(parts, rows.map((row) => row.ids), rows.map((row) => row.segments), signal))
+    for await (const { outputs, first, rowOffsets } of runEncoder(
+      parts,
+      rows.map((row) => row.ids),
+      rows.map((row) => row.segments),
+      signal,
+    ))
       for (const [key, name] of encoderOutputs) {
         const values = outputs[key] as Float32Array | undefined;
         if (values === undefined) continue;
@@ -69,7 +88,12 @@ export async function forward(parts: ModelParts, inputs: ReadonlyMap<string, Nam
       }
   }
   const batch = given.shape.slice(0, -1);
-  return new Map([...collected].map(([name, { values, width, whole }]) => [name, { shape: whole ? [...batch, width] : [...given.shape, width], data: values }]));
+  return new Map(
+    [...collected].map(([name, { values, width, whole }]) => [
+      name,
+      { shape: whole ? [...batch, width] : [...given.shape, width], data: values },
+    ]),
+  );
 }
 
 const encoderOutputs = [
@@ -87,8 +111,14 @@ async function runText(
 ): Promise<void> {
   const wrong = ids.find((id) => id < 0 || id >= model.vocabularySize);
   if (wrong !== undefined)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `input_ids: ${wrong} is not a token; ids go from 0 to ${model.vocabularySize - 1}`, { id: wrong });
-  if (ids.length > context) throw new FrugalError("FRUGAL_CONTEXT_FULL", `input_ids: ${ids.length} tokens, but the context holds ${context}`, { tokens: ids.length, context });
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `input_ids: ${wrong} is not a token; ids go from 0 to ${model.vocabularySize - 1}`, {
+      id: wrong,
+    });
+  if (ids.length > context)
+    throw new FrugalError("FRUGAL_CONTEXT_FULL", `input_ids: ${ids.length} tokens, but the context holds ${context}`, {
+      tokens: ids.length,
+      context,
+    });
   const pages = pagesFor(ids.length, pageSize);
   for (let from = 0; from < ids.length; from += forwardRows) {
     const to = Math.min(from + forwardRows, ids.length);
@@ -112,7 +142,11 @@ async function runText(
 
 function inputIds(inputs: ReadonlyMap<string, NamedTensor>): NamedTensor {
   const ids = inputs.get("input_ids");
-  if (ids === undefined) throw new FrugalError("FRUGAL_BAD_ARGUMENT", `forward: input_ids is missing; the file holds ${[...inputs.keys()].join(", ") || "nothing"}`);
+  if (ids === undefined)
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `forward: input_ids is missing; the file holds ${[...inputs.keys()].join(", ") || "nothing"}`,
+    );
   if ((ids.shape.length === 1 || ids.shape.length === 2) && ids.data.length > 0) return ids;
   throw new FrugalError("FRUGAL_SHAPE", `forward: input_ids has shape [${ids.shape.join(", ")}]; give [length] or [batch, length]`);
 }
@@ -120,7 +154,8 @@ function inputIds(inputs: ReadonlyMap<string, NamedTensor>): NamedTensor {
 function rowOf(inputs: ReadonlyMap<string, NamedTensor>, index: number, length: number): Row {
   const at = (name: string, column: number, absent: number): number => inputs.get(name)?.data[index * length + column] ?? absent;
   const columns = Array.from({ length }, (_, column) => column).filter((column) => at("attention_mask", column, 1) !== 0);
-  if (columns.length === 0) throw new FrugalError("FRUGAL_BAD_ARGUMENT", `forward: attention_mask leaves nothing of row ${index}; leave the row out`);
+  if (columns.length === 0)
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `forward: attention_mask leaves nothing of row ${index}; leave the row out`);
   return {
     ids: Int32Array.from(columns, (column) => at("input_ids", column, 0)),
     segments: Int32Array.from(columns, (column) => at("token_type_ids", column, 0)),

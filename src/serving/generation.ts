@@ -47,7 +47,10 @@ export interface Generation extends PromiseLike<GenerationResult>, AsyncIterable
 }
 
 /** Starts `write`, which calls `emit` for each part and resolves to the result. */
-export function startGeneration(write: (emit: (part: Part) => void, signal: AbortSignal) => Promise<GenerationResult>, signal?: AbortSignal): Generation {
+export function startGeneration(
+  write: (emit: (part: Part) => void, signal: AbortSignal) => Promise<GenerationResult>,
+  signal?: AbortSignal,
+): Generation {
   const own = new AbortController();
   const parts: Part[] = [];
   let ended = false;

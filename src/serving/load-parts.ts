@@ -60,7 +60,17 @@ export interface ModelParts {
   dispose(): Promise<void>;
 }
 
-const known: readonly (keyof LoadOptions)[] = ["memory", "context", "sequences", "backend", "threads", "cache", "hub", "signal", "onProgress"];
+const known: readonly (keyof LoadOptions)[] = [
+  "memory",
+  "context",
+  "sequences",
+  "backend",
+  "threads",
+  "cache",
+  "hub",
+  "signal",
+  "onProgress",
+];
 const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
 const usualContext = 4096;
 
@@ -71,16 +81,27 @@ export async function loadParts(source: string, options: LoadOptions = {}, limit
   wholeNumber("load", "threads", options.threads, 1, 1024);
   const cacheFormat = options.cache ?? "F16";
   if (!cacheFormats.includes(cacheFormat))
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: cache is ${JSON.stringify(options.cache)}; it may be ${cacheFormats.join(", ")}`, { cache: options.cache });
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: cache is ${JSON.stringify(options.cache)}; it may be ${cacheFormats.join(", ")}`, {
+      cache: options.cache,
+    });
   const memory = options.memory === undefined ? Infinity : byteSize("memory", options.memory);
-  const [backend, opened] = await Promise.all([chooseBackend(options), openCheckpoint(source, options)]);
+  const opening = openCheckpoint(source, options);
+  const [{ value: backend, reason }, opened] = await Promise.all([settled(chooseBackend(options)), opening]);
   try {
+    if (backend === undefined) throw reason;
     return await load(opened, openModel(opened.checkpoint), backend, { ...options, ...limits, cacheFormat, memory });
   } catch (error) {
     await opened.close();
     throw error;
   }
 }
+
+/** Its failure as a value, for what must be cleaned up beside it. */
+const settled = <T>(work: Promise<T>): Promise<{ readonly value?: T; readonly reason?: unknown }> =>
+  work.then(
+    (value) => ({ value }),
+    (reason: unknown) => ({ reason }),
+  );
 
 type Settled = Omit<LoadOptions, "memory"> & StepLimits & { readonly cacheFormat: CacheFormat; readonly memory: number };
 
@@ -113,7 +134,15 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
     throw tooLarge(opened.name, used, memory, "shorten the context, keep the cache in Q8_0, or take a smaller model");
   }
   const engine = isText
-    ? createEngine(loaded, { vocabularySize: model.vocabularySize, context, cachePages: pages, pageSize, rows, sequences: Math.min(sequences, rows), outputRows })
+    ? createEngine(loaded, {
+        vocabularySize: model.vocabularySize,
+        context,
+        cachePages: pages,
+        pageSize,
+        rows,
+        sequences: Math.min(sequences, rows),
+        outputRows,
+      })
     : undefined;
   let disposed: Promise<void> | undefined;
   return {
@@ -138,10 +167,14 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
 function contextFor(model: Model, { context }: Settled): number {
   if (context === undefined) return Math.min(model.contextLength, model.kind === "text" ? usualContext : Infinity);
   if (context <= model.contextLength || model.kind === "text") return context;
-  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: context is ${context}, but the model reads at most ${model.contextLength} tokens; ask for no more`, {
-    context,
-    contextLength: model.contextLength,
-  });
+  throw new FrugalError(
+    "FRUGAL_BAD_ARGUMENT",
+    `load: context is ${context}, but the model reads at most ${model.contextLength} tokens; ask for no more`,
+    {
+      context,
+      contextLength: model.contextLength,
+    },
+  );
 }
 
 /** The longest context whose cache fits beside the weights, where a limit is given and no context. What it needs beyond is checked after loading. */
@@ -149,7 +182,20 @@ function fitContext(model: Model, wanted: number, { memory, context }: Settled, 
   if (memory === Infinity || context !== undefined || perToken === 0) return wanted;
   const weights = [...model.weights.values()].reduce((sum, { content }) => {
     if (!("rows" in content)) return sum;
-    return sum + content.rows.reduce((n, { tensor, count }) => n + (tensor.byteLength / Math.max(1, tensor.shape.slice(0, -1).reduce((a, b) => a * b, 1))) * count, 0);
+    return (
+      sum +
+      content.rows.reduce(
+        (n, { tensor, count }) =>
+          n +
+          (tensor.byteLength /
+            Math.max(
+              1,
+              tensor.shape.slice(0, -1).reduce((a, b) => a * b, 1),
+            )) *
+            count,
+        0,
+      )
+    );
   }, 0);
   // A tenth is left for intermediate results.
   const fits = Math.floor((memory * 0.9 - weights) / perToken / pageSize) * pageSize;
@@ -158,7 +204,10 @@ function fitContext(model: Model, wanted: number, { memory, context }: Settled, 
 }
 
 const tooLarge = (what: string, needed: number, memory: number, remedy: string): FrugalError =>
-  new FrugalError("FRUGAL_OUT_OF_MEMORY", `${what}: needs ${printBytes(needed)} of memory, but may use ${printBytes(memory)}; ${remedy}`, { needed, available: memory });
+  new FrugalError("FRUGAL_OUT_OF_MEMORY", `${what}: needs ${printBytes(needed)} of memory, but may use ${printBytes(memory)}; ${remedy}`, {
+    needed,
+    available: memory,
+  });
 
 const backendNames: readonly BackendName[] = ["native", "reference"];
 
@@ -166,14 +215,22 @@ async function chooseBackend({ backend, threads }: LoadOptions): Promise<Backend
   if (typeof backend === "object") return backend;
   if (backend !== undefined && !backendNames.includes(backend)) {
     const near = nearest(String(backend), backendNames);
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: there is no backend ${JSON.stringify(backend)}; ${near === undefined ? `there are ${backendNames.join(", ")}` : `did you mean ${near}?`}`, { backend });
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `load: there is no backend ${JSON.stringify(backend)}; ${near === undefined ? `there are ${backendNames.join(", ")}` : `did you mean ${near}?`}`,
+      { backend },
+    );
   }
   let reason = "";
   if (backend !== "reference") {
     const { createNativeBackend } = await import("../backends/native/backend.ts");
     const native = createNativeBackend(threads === undefined ? {} : { threads });
     if ("backend" in native) return native.backend;
-    if (backend === "native") throw new FrugalError("FRUGAL_UNSUPPORTED", `load: the native backend is not there: ${native.reason}; build it with npm run setup, or choose reference`);
+    if (backend === "native")
+      throw new FrugalError(
+        "FRUGAL_UNSUPPORTED",
+        `load: the native backend is not there: ${native.reason}; build it with npm run setup, or choose reference`,
+      );
     reason = native.reason;
   }
   const { createReferenceBackend } = await import("../backends/reference/backend.ts");

@@ -67,7 +67,9 @@ export function frugalModel(parts: ModelParts): FrugalModel {
   const engine = (): Engine => {
     check();
     if (parts.engine !== undefined) return parts.engine;
-    throw new FrugalError("FRUGAL_UNSUPPORTED", `model: ${opened.name} is an encoder and writes no text; use embed, or load a text model`, { kind: model.kind });
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `model: ${opened.name} is an encoder and writes no text; use embed, or load a text model`, {
+      kind: model.kind,
+    });
   };
   let made: Writer | undefined;
   const writer = (): Writer =>

@@ -45,13 +45,25 @@ export async function openCheckpoint(source: string, options: OpenOptions = {}):
   const kind = await kindOf(path);
   if (kind === "directory") return openHuggingface(path, options);
   if (kind === "missing")
-    throw new FrugalError("FRUGAL_NOT_FOUND", `${source}: there is no such file or directory; name a .gguf file, a model's directory, or hf:owner/name[:file]`, { path: source });
+    throw new FrugalError(
+      "FRUGAL_NOT_FOUND",
+      `${source}: there is no such file or directory; name a .gguf file, a model's directory, or hf:owner/name[:file]`,
+      { path: source },
+    );
   if (path.endsWith(".gguf")) return openGgufCheckpoint(path, options);
   if (path.endsWith(".bin")) return openLlama2cCheckpoint(path);
-  throw new FrugalError("FRUGAL_UNSUPPORTED", `${source}: is not a kind of file that holds a model; name a .gguf file, a llama2.c .bin file, or a directory with config.json`, { path: source });
+  throw new FrugalError(
+    "FRUGAL_UNSUPPORTED",
+    `${source}: is not a kind of file that holds a model; name a .gguf file, a llama2.c .bin file, or a directory with config.json`,
+    { path: source },
+  );
 }
 
-const baseName = (path: string): string => path.split(/[/\\]/).filter((part) => part !== "").at(-1) ?? path;
+const baseName = (path: string): string =>
+  path
+    .split(/[/\\]/)
+    .filter((part) => part !== "")
+    .at(-1) ?? path;
 
 async function download(source: string, { hub = {}, signal, onProgress }: OpenOptions): Promise<string> {
   const { pull } = await import("../formats/hub.ts");
@@ -66,7 +78,8 @@ async function download(source: string, { hub = {}, signal, onProgress }: OpenOp
 const signalOf = ({ signal }: OpenOptions): { signal?: AbortSignal } => (signal === undefined ? {} : { signal });
 
 /** Each way of making a tokenizer is loaded only where it is needed: they are a good part of the time to start. */
-const fromMetadata = async (metadata: Metadata): Promise<Tokenizer> => (await import("../text/from-gguf.ts")).tokenizerFromMetadata(metadata);
+const fromMetadata = async (metadata: Metadata): Promise<Tokenizer> =>
+  (await import("../text/from-gguf.ts")).tokenizerFromMetadata(metadata);
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;

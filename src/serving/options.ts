@@ -17,8 +17,12 @@ export function checkOptions(call: string, options: object, known: readonly stri
 /** @throws FRUGAL_BAD_ARGUMENT where `value` is given but is no whole number from `low` to `high`. */
 export function wholeNumber(call: string, name: string, value: unknown, low: number, high: number = Number.MAX_SAFE_INTEGER): void {
   if (value === undefined || (Number.isInteger(value) && (value as number) >= low && (value as number) <= high)) return;
-  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${call}: ${name} is ${String(value)}; give a whole number from ${low}${high < Number.MAX_SAFE_INTEGER ? ` to ${high}` : " on"}`, {
-    option: name,
-    value: String(value),
-  });
+  throw new FrugalError(
+    "FRUGAL_BAD_ARGUMENT",
+    `${call}: ${name} is ${String(value)}; give a whole number from ${low}${high < Number.MAX_SAFE_INTEGER ? ` to ${high}` : " on"}`,
+    {
+      option: name,
+      value: String(value),
+    },
+  );
 }

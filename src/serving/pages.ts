@@ -16,7 +16,8 @@ export function createPages(total: number): Pages {
   const holders = new Int32Array(total);
   const free = Array.from({ length: total }, (_, i) => total - 1 - i);
   const held = (page: number): void => {
-    if (!(holders[page]! > 0)) throw new FrugalError("FRUGAL_INTERNAL", `pages: page ${page} of ${total} is not held by anybody; report this`);
+    if (!(holders[page]! > 0))
+      throw new FrugalError("FRUGAL_INTERNAL", `pages: page ${page} of ${total} is not held by anybody; report this`);
   };
   return {
     total,

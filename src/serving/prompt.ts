@@ -28,7 +28,10 @@ export type PromptEncoder = (prompt: Prompt, options: PromptOptions, afterOthers
 
 export function promptEncoder(tokenizer: Tokenizer, template: string | undefined): PromptEncoder {
   const compiled = once(() => (template === undefined ? fallbackTemplate(tokenizer) : chatTemplate(template, templateTokens(tokenizer))));
-  const continuing = (ids: readonly number[]): EncodedPrompt => ({ ids, continues: ids.some((id) => id < tokenizer.vocabularySize && !tokenizer.isSpecial(id)) });
+  const continuing = (ids: readonly number[]): EncodedPrompt => ({
+    ids,
+    continues: ids.some((id) => id < tokenizer.vocabularySize && !tokenizer.isSpecial(id)),
+  });
   return (prompt, { parseSpecial = false, tools, templateVariables }, afterOthers) => {
     if (typeof prompt === "string") {
       const ids = [...tokenizer.encode(prompt, { addSpecial: false, parseSpecial })];
@@ -36,7 +39,10 @@ export function promptEncoder(tokenizer: Tokenizer, template: string | undefined
       return continuing(needsBos ? [tokenizer.bos, ...ids] : ids);
     }
     if (isConversation(prompt)) {
-      const options: ChatOptions = { ...(tools === undefined ? {} : { tools }), ...(templateVariables === undefined ? {} : { variables: templateVariables }) };
+      const options: ChatOptions = {
+        ...(tools === undefined ? {} : { tools }),
+        ...(templateVariables === undefined ? {} : { variables: templateVariables }),
+      };
       return { ids: [...encodeChat(tokenizer, compiled(), prompt, options)], continues: false };
     }
     return continuing([...prompt]);
@@ -48,7 +54,8 @@ export function isConversation(prompt: Exclude<Prompt, string>): prompt is reado
   const entries: readonly unknown[] | Int32Array = prompt;
   if (entries instanceof Int32Array) return false;
   if (Array.isArray(entries) && entries.every((entry) => typeof entry === "number")) return false;
-  if (Array.isArray(entries) && entries.every((entry: unknown) => typeof entry === "object" && entry !== null && "role" in entry)) return true;
+  if (Array.isArray(entries) && entries.every((entry: unknown) => typeof entry === "object" && entry !== null && "role" in entry))
+    return true;
   throw new FrugalError("FRUGAL_BAD_ARGUMENT", "prompt: is neither text, nor token ids, nor messages with a role; give one of these");
 }
 

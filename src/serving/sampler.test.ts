@@ -75,7 +75,12 @@ describe("draws follow the plain distribution", () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: -30, max: 30 }), { minLength: 1, maxLength: 40 }),
-        fc.record({ temperature: fc.constantFrom(0.1, 0.7, 1, 4), topK: fc.nat(50), topP: fc.constantFrom(0, 0.3, 0.9, 1), minP: fc.constantFrom(0, 0.05, 0.6) }),
+        fc.record({
+          temperature: fc.constantFrom(0.1, 0.7, 1, 4),
+          topK: fc.nat(50),
+          topP: fc.constantFrom(0, 0.3, 0.9, 1),
+          minP: fc.constantFrom(0, 0.05, 0.6),
+        }),
         fc.nat(1000),
         (quarters, options, seed) => {
           const logits = quarters.map((q) => q / 4);
@@ -122,7 +127,15 @@ test("log probabilities are the model's own", () => {
 });
 
 test("options out of range are named", () => {
-  for (const options of [{ temperature: -1 }, { topP: 2 }, { topK: 1.5 }, { minP: Number.NaN }, { logitBias: { 9: 1 } }, { seed: -1 }, { logprobs: 1000 }])
+  for (const options of [
+    { temperature: -1 },
+    { topP: 2 },
+    { topK: 1.5 },
+    { minP: Number.NaN },
+    { logitBias: { 9: 1 } },
+    { seed: -1 },
+    { logprobs: 1000 },
+  ])
     expect(() => sampling(options as SamplingOptions, 4)).toThrow(/^sampling: /);
 });
 

@@ -94,7 +94,8 @@ function drawFromAll(logits: Float32Array, largest: number, s: Sampling, random:
   let step = 0;
   while (step < last && left >= masses[step]!) left -= masses[step++]!;
   // Only rounding leads to an empty step.
-  if (step === last && end !== undefined) return end.ids.length > 0 ? walk(end.ids, end.masses, end.ids.length, left) : logits.indexOf(largest);
+  if (step === last && end !== undefined)
+    return end.ids.length > 0 ? walk(end.ids, end.masses, end.ids.length, left) : logits.indexOf(largest);
   const ids = membersOf(logits, largest, scale, step);
   return ids.length > 0 ? walk(ids, ids.map(massOf), ids.length, left) : logits.indexOf(largest);
 }

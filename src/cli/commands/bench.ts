@@ -11,7 +11,11 @@ export const bench: Command = {
   options: [
     { name: "prompt", value: { label: "N", kind: "integer", least: 1 }, help: "tokens of the prompt that is read (default: 512)" },
     { name: "generate", value: { label: "N", kind: "integer", least: 2 }, help: "tokens that are written (default: 128)" },
-    { name: "batch", value: { label: "1,4,16", kind: "integers", least: 1 }, help: "texts written together, each after a prompt of at most 128 tokens (default: 1,4,16)" },
+    {
+      name: "batch",
+      value: { label: "1,4,16", kind: "integers", least: 1 },
+      help: "texts written together, each after a prompt of at most 128 tokens (default: 1,4,16)",
+    },
     { name: "repeat", value: { label: "N", kind: "integer", least: 1 }, help: "measurements of each (default: 3)" },
     cacheOption,
   ],
@@ -27,9 +31,23 @@ export const bench: Command = {
     await withModel(given, { context, sequences: most, wantsTokenizer: false }, async (parts, signal) => {
       note(parts.backend.description);
       const progress = progressLine();
-      const result = await measureSpeed(parts, { prompt, generate, batch, batchPrompt, repeat, signal, onProgress: (what) => progress.update(what) });
+      const result = await measureSpeed(parts, {
+        prompt,
+        generate,
+        batch,
+        batchPrompt,
+        repeat,
+        signal,
+        onProgress: (what) => progress.update(what),
+      });
       progress.end();
-      const rounded = ({ median, all }: { readonly median: number; readonly all: readonly number[] }): { median: number; all: number[] } => ({
+      const rounded = ({
+        median,
+        all,
+      }: {
+        readonly median: number;
+        readonly all: readonly number[];
+      }): { median: number; all: number[] } => ({
         median: round(median),
         all: all.map((speed) => round(speed)),
       });
@@ -41,7 +59,8 @@ export const bench: Command = {
       if (given.flag("json")) return printJson(report);
       await printLine(`prefill ${prompt} tokens       ${report.prefill.median} tokens/s`);
       await printLine(`decode ${generate} tokens        ${report.decode.median} tokens/s`);
-      for (const { sequences, tokens_per_second } of batches) await printLine(`decode ${sequences} texts together  ${tokens_per_second} tokens/s`);
+      for (const { sequences, tokens_per_second } of batches)
+        await printLine(`decode ${sequences} texts together  ${tokens_per_second} tokens/s`);
     });
   },
 };

@@ -26,18 +26,26 @@ export const inspect: Command = {
 };
 
 function describe(found: Inspection): string {
-  const lines = (rows: readonly (readonly [string, string])[]): string => rows.map(([left, right]) => `  ${left.padEnd(18)}${right}\n`).join("");
+  const lines = (rows: readonly (readonly [string, string])[]): string =>
+    rows.map(([left, right]) => `  ${left.padEnd(18)}${right}\n`).join("");
   const amounts = (record: Readonly<Record<string, Amount>>): string =>
     lines(
       Object.entries(record)
         .toSorted(([, a], [, b]) => b.bytes - a.bytes)
-        .map(([key, { tensors, parameters, bytes }]) => [key, `${printBytes(bytes).padStart(8)}  ${(parameters / 1e6).toFixed(1)} M numbers in ${tensors} tensors`]),
+        .map(([key, { tensors, parameters, bytes }]) => [
+          key,
+          `${printBytes(bytes).padStart(8)}  ${(parameters / 1e6).toFixed(1)} M numbers in ${tensors} tensors`,
+        ]),
     );
   return [
     `${found.name}: ${found.family}, ${(found.parameters / 1e6).toFixed(1)} M parameters, ${printBytes(found.bytes)}\n`,
     `formats\n${amounts(found.formats)}`,
     `parts\n${amounts(found.parts)}`,
     `configuration\n${lines(Object.entries(found.config).map(([key, value]) => [key, String(value)]))}`,
-    ...(found.cache.length === 0 ? [] : [`keys and values of one text, in F16\n${lines(found.cache.map(({ context, bytes }) => [`${context} tokens`, printBytes(bytes)]))}`]),
+    ...(found.cache.length === 0
+      ? []
+      : [
+          `keys and values of one text, in F16\n${lines(found.cache.map(({ context, bytes }) => [`${context} tokens`, printBytes(bytes)]))}`,
+        ]),
   ].join("\n");
 }

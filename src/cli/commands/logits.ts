@@ -16,7 +16,8 @@ export const logits: Command = {
     const all = given.flag("all");
     const limits = { context: ids.length, sequences: 1, outputRows: all ? 32 : 1, wantsTokenizer: false };
     await withModel(given, { ...limits, ...(given.flag("kv") ? {} : { cache: "F32" }) }, async (parts, signal) => {
-      if (parts.engine === undefined) throw new FrugalError("FRUGAL_UNSUPPORTED", `logits: ${parts.opened.name} is an encoder; use forward`);
+      if (parts.engine === undefined)
+        throw new FrugalError("FRUGAL_UNSUPPORTED", `logits: ${parts.opened.name} is an encoder; use forward`);
       const rows: Float32Array[] = [];
       await readLogits(parts.engine, ids, all ? 0 : ids.length - 1, (_, row) => rows.push(row.slice()), signal);
       if (!given.flag("json")) return printTop(rows);
@@ -30,5 +31,10 @@ export const logits: Command = {
 
 async function printTop(rows: readonly Float32Array[]): Promise<void> {
   const { likeliest } = await import("../../serving/likeliest.ts");
-  for (const row of rows) await printLine(likeliest(row, 10).map((id) => `${id}: ${row[id]!.toFixed(4)}`).join("  "));
+  for (const row of rows)
+    await printLine(
+      likeliest(row, 10)
+        .map((id) => `${id}: ${row[id]!.toFixed(4)}`)
+        .join("  "),
+    );
 }

@@ -29,7 +29,8 @@ export const perplexity: Command = {
         onProgress: ({ chunk, of, perplexity: soFar }) => progress.update(`chunk ${chunk} of ${of}: ${soFar.toFixed(4)}`),
       });
       progress.end();
-      if (given.flag("json")) return printJson({ perplexity: result.perplexity, standard_error: result.standardError, tokens: result.tokens });
+      if (given.flag("json"))
+        return printJson({ perplexity: result.perplexity, standard_error: result.standardError, tokens: result.tokens });
       await printLine(`perplexity ${round(result.perplexity, 4)} +- ${round(result.standardError, 4)} over ${result.tokens} tokens`);
     });
   },

@@ -6,13 +6,21 @@ import { withModel } from "../open-model.ts";
 import { note, peakMemory, print, printJson, round } from "../output.ts";
 
 const samplingOptions: readonly OptionSpec[] = [
-  { name: "max-tokens", value: { label: "N", kind: "integer", least: 0 }, help: "most tokens to write (default: until the context is full)" },
+  {
+    name: "max-tokens",
+    value: { label: "N", kind: "integer", least: 0 },
+    help: "most tokens to write (default: until the context is full)",
+  },
   { name: "temperature", value: { label: "X", kind: "number" }, help: "0 takes the likeliest token (default: 0; in a chat 0.7)" },
   { name: "top-k", value: { label: "K", kind: "integer", least: 0 }, help: "keep the K likeliest tokens; 0 keeps all (default: 0)" },
   { name: "top-p", value: { label: "P", kind: "number" }, help: "keep the likeliest tokens that sum to P (default: 1; in a chat 0.95)" },
   { name: "min-p", value: { label: "P", kind: "number" }, help: "keep tokens at least P times as likely as the likeliest (default: 0)" },
   { name: "repetition-penalty", value: { label: "X", kind: "number" }, help: "1 changes nothing (default: 1)" },
-  { name: "presence-penalty", value: { label: "X", kind: "number" }, help: "off the logit of every token that stands in the text (default: 0)" },
+  {
+    name: "presence-penalty",
+    value: { label: "X", kind: "number" },
+    help: "off the logit of every token that stands in the text (default: 0)",
+  },
   { name: "frequency-penalty", value: { label: "X", kind: "number" }, help: "the same, as often as it stands there (default: 0)" },
   { name: "seed", value: { label: "N", kind: "integer", least: 0 }, help: "the same seed writes the same text (default: drawn anew)" },
   { name: "stop", value: { label: "TEXT", kind: "text" }, many: true, help: "ends the text where it appears; may be given more than once" },
@@ -47,8 +55,15 @@ async function runPrompt(given: Given, text: string): Promise<void> {
     note(loaded.backend.description);
     const system = given.text("system");
     const isChat = system !== undefined || given.flag("chat");
-    const messages: readonly ChatMessage[] = [...(system === undefined ? [] : [{ role: "system", content: system }]), { role: "user", content: text }];
-    const generation = loaded.generate(isChat ? messages : text, { ...generateOptions(given), parseSpecial: given.flag("special"), signal });
+    const messages: readonly ChatMessage[] = [
+      ...(system === undefined ? [] : [{ role: "system", content: system }]),
+      { role: "user", content: text },
+    ];
+    const generation = loaded.generate(isChat ? messages : text, {
+      ...generateOptions(given),
+      parseSpecial: given.flag("special"),
+      signal,
+    });
     if (!given.flag("json")) {
       for await (const part of generation) if (part.text !== "") await print(part.text);
       await print("\n");
@@ -62,7 +77,9 @@ async function runPrompt(given: Given, text: string): Promise<void> {
       peak_rss_bytes: peakMemory(),
     };
     if (given.flag("json")) return printJson({ text: written, ids, prompt_ids: promptIds, finish_reason: finishReason, ...speeds });
-    note(`\n${promptIds.length} tokens read at ${speeds.prefill_tokens_per_second}/s, ${ids.length} written at ${speeds.decode_tokens_per_second}/s`);
+    note(
+      `\n${promptIds.length} tokens read at ${speeds.prefill_tokens_per_second}/s, ${ids.length} written at ${speeds.decode_tokens_per_second}/s`,
+    );
   });
 }
 

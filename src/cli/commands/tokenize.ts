@@ -18,7 +18,9 @@ export const tokenize: Command = {
       const opened = await openCheckpoint(given.arguments[0]!, { signal, hub: hubSettings() });
       try {
         const tokenizer = await opened.tokenizer();
-        const ids = [...tokenizer.encode(given.arguments[1]!, { addSpecial: !given.flag("no-special"), parseSpecial: given.flag("special") })];
+        const ids = [
+          ...tokenizer.encode(given.arguments[1]!, { addSpecial: !given.flag("no-special"), parseSpecial: given.flag("special") }),
+        ];
         const pieces = ids.map((id) => tokenizer.pieceText(id));
         if (given.flag("json")) await printJson({ ids, pieces });
         else for (const [i, id] of ids.entries()) await printLine(`${String(id).padStart(7)}  ${JSON.stringify(pieces[i])}`);
