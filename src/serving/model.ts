@@ -29,18 +29,64 @@ export interface FrugalModel extends AsyncDisposable {
   readonly contextLength: number;
   /** Which backend runs it, and why. */
   readonly backend: { readonly name: string; readonly description: string };
-  /** Goes on with a text, or answers a conversation. Errors reject what is returned. */
+  /**
+   * Goes on with a text, or answers a conversation. What goes wrong rejects what is returned: FRUGAL_BAD_ARGUMENT, FRUGAL_CONTEXT_FULL where
+   * the prompt alone does not fit, FRUGAL_NUMERIC, or the signal's reason; an encoder or a disposed model throws at once.
+   * ```ts
+   * import { load } from "frugal";
+   * await using model = await load("model.gguf");
+   * const run = model.generate("Once upon a time", { maxTokens: 64, temperature: 0.7, seed: 7 });
+   * for await (const part of run) process.stdout.write(part.text);
+   * const { finishReason, timings } = await run;
+   * ```
+   */
   generate(prompt: Prompt, options?: GenerateOptions): Generation;
-  /** Answers a conversation by the model's own template. */
+  /**
+   * Answers a conversation by the model's own template; special tokens written in messages stay text. Errors as `generate`.
+   * ```ts
+   * import { load } from "frugal";
+   * await using model = await load("hf:bartowski/SmolLM2-135M-Instruct-GGUF:SmolLM2-135M-Instruct-Q4_K_M.gguf");
+   * const { text } = await model.chat([{ role: "user", content: "Name three rivers." }], { signal: AbortSignal.timeout(60_000) });
+   * ```
+   */
   chat(messages: readonly ChatMessage[], options?: GenerateOptions): Generation;
-  /** A text or conversation that keeps what was computed of it. */
+  /**
+   * A text or conversation that keeps what was computed of it, so that each call reads only what is new.
+   * ```ts
+   * import { load } from "frugal";
+   * await using model = await load("model.gguf");
+   * await using session = model.session();
+   * await session.generate("The first line.", { maxTokens: 20 });
+   * const { timings } = await session.generate(" The second line.", { maxTokens: 20 });
+   * console.log(timings.cachedTokens);
+   * ```
+   */
   session(): Session;
-  /** One vector a text; encoders only. */
+  /**
+   * One vector a text; encoders only. Rejects with FRUGAL_CONTEXT_FULL for texts too long, FRUGAL_UNSUPPORTED for
+   * models that write text.
+   * ```ts
+   * import { load } from "frugal";
+   * await using model = await load("all-MiniLM-L6-v2");
+   * const [a, b] = await model.embed(["a cat", "a dog"], { normalize: true });
+   * const similarity = a!.reduce((sum, x, i) => sum + x * b![i]!, 0);
+   * ```
+   */
   embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
-  /** The logits that follow the last of `ids` (one row), or each of them. */
+  /**
+   * The logits that follow the last of `ids` (one row of a number for each token of the vocabulary), or each of them.
+   * ```ts
+   * import { load } from "frugal";
+   * await using model = await load("model.gguf");
+   * const ids = (await model.tokenizer()).encode("Once upon a");
+   * const [row] = await model.logits(ids);
+   * console.log(row!.indexOf(Math.max(...row!)));
+   * ```
+   */
   logits(ids: readonly number[] | Int32Array, options?: LogitsOptions): Promise<Float32Array[]>;
   /** Rejects with FRUGAL_NOT_FOUND where the checkpoint has none. */
   tokenizer(): Promise<Tokenizer>;
+  /** What the model is made of, and the memory it holds. */
   inspect(): Inspection;
   /** Ends what runs and gives all memory back; later calls fail with FRUGAL_DISPOSED. */
   dispose(): Promise<void>;
@@ -52,6 +98,11 @@ export interface FrugalModel extends AsyncDisposable {
  *
  * Rejects with FRUGAL_NOT_FOUND, FRUGAL_BAD_FILE, FRUGAL_BAD_CONFIG, FRUGAL_UNSUPPORTED, FRUGAL_OUT_OF_MEMORY, FRUGAL_BAD_ARGUMENT, or the
  * signal's reason.
+ * ```ts
+ * import { load } from "frugal";
+ * await using model = await load("model.gguf", { memory: "512MB", onProgress: ({ stage, done, total }) => console.error(stage, done / total) });
+ * console.log(model.family, model.contextLength, model.backend.description);
+ * ```
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<FrugalModel> {
   return frugalModel(await loadParts(source, options));
