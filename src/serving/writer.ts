@@ -4,7 +4,7 @@ import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Engine } from "./engine.ts";
 import { type Generation, startGeneration } from "./generation.ts";
 import { checkOptions, wholeNumber } from "./options.ts";
-import { type EncodedPrompt, type Prompt, promptEncoder, promptNames, type PromptOptions } from "./prompt.ts";
+import { type EncodedPrompt, isConversation, type Prompt, promptEncoder, promptNames, type PromptOptions } from "./prompt.ts";
 import { sampling, samplingNames, type SamplingOptions } from "./sampling.ts";
 import type { Sequence } from "./sequence.ts";
 import { writeText } from "./write-text.ts";
@@ -61,7 +61,9 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
       encoder ??= promptEncoder(tokenizer, template);
       const encoded = encoder(prompt, options, place.afterOthers);
       const ends = [...tokenizer.endOfGeneration, ...endIds];
-      const stop = stopsOf(options.stop);
+      // Models without a template play both parts of a conversation; the fallback's next turn is where the reply is over.
+      const isReply = typeof prompt !== "string" && isConversation(prompt);
+      const stop = [...stopsOf(options.stop), ...(isReply && template === undefined ? fallbackTurns : [])];
       const { sequence, cachedTokens } = await place.prepare(encoded);
       const writing = writeText(
         {
@@ -85,6 +87,8 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
     }, options.signal);
   };
 }
+
+const fallbackTurns: readonly string[] = ["\n\nuser:", "\n\nsystem:", "\n\nassistant:"];
 
 function stopsOf(stop: string | readonly string[] | undefined): readonly string[] {
   const stops = stop === undefined ? [] : typeof stop === "string" ? [stop] : stop;
