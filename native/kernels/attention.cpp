@@ -170,7 +170,7 @@ static void attend_all(const Step& step, int threads, const Rule& rule, const Ar
                        LengthOf length_of) {
   const int64_t sequences = offsets.size() - 1;
   const int group = rule.heads / rule.key_heads;
-  constexpr int kMost = 4;
+  constexpr int kMost = kLanes == 16 ? 8 : 4;  // 2 N sums and 2 keys in registers
   // With few queries, smaller blocks keep all threads busy; the results are the same.
   const int64_t queries = q.rows() * group * rule.key_heads;
   const int block = queries >= 2 * kMost * threads ? kMost : queries >= 2 * threads ? 2 : 1;
@@ -193,6 +193,8 @@ static void attend_all(const Step& step, int threads, const Rule& rule, const Ar
     const float* from = q.f() + row0 * q.last();
     float* to = y.f() + row0 * y.last();
     const int32_t* at = positions ? positions + row0 : nullptr;
+    if constexpr (kMost == 8)
+      for (; last - u >= 8; u += 8) attend<T, 8>(rule, pages, key_head, from, to, at, 0, length, u, scratch);
     for (; last - u >= 4; u += 4) attend<T, 4>(rule, pages, key_head, from, to, at, 0, length, u, scratch);
     for (; last - u >= 2; u += 2) attend<T, 2>(rule, pages, key_head, from, to, at, 0, length, u, scratch);
     for (; u < last; ++u) attend<T, 1>(rule, pages, key_head, from, to, at, 0, length, u, scratch);

@@ -10,7 +10,8 @@ static inline F32 gated(int kind, F32 x) {
   switch (kind) {
     case kSilu: return x * sigmoid(x);
     case kGelu: return splat(0.5f) * x * (splat(1.0f) + erf(x * splat(0.70710678f)));
-    case kGeluTanh: return splat(0.5f) * x * (splat(1.0f) + tanh(splat(0.79788456f) * fma(splat(0.044715f) * x * x, x, x)));
+    // (1 + tanh z) / 2 = sigmoid 2z
+    case kGeluTanh: return x * sigmoid(splat(1.59576912f) * fma(splat(0.044715f) * x * x, x, x));
     case kRelu: return max(x, splat(0));
     case kRelu2: { const F32 r = max(x, splat(0)); return r * r; }
     case kQuickGelu: return x * sigmoid(splat(1.702f) * x);

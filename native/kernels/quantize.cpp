@@ -14,14 +14,15 @@ static inline void quantize_row(const float* x, const Activations& a, int64_t ro
       peak = max(peak, max(v, -v));
     }
     const float largest = max(peak), scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0.0f;
-    int32_t sums[2] = {0, 0};
-    for (int i = 0; i < 32; i += kLanes) {
-      const I32 q = __builtin_convertvector(round(load(x + i) * splat(inverse)), I32);
-      for (int j = 0; j < kLanes; ++j) codes[i + j] = int8_t(q[j]);
-    }
-    for (int i = 0; i < 16; ++i) {
-      sums[0] += codes[i];
-      sums[1] += codes[i + 16];
+    int32_t sums[2];
+    for (int half = 0; half < 2; ++half) {
+      I32 total = splat_i(0);
+      for (int i = 16 * half; i < 16 * half + 16; i += kLanes) {
+        const I32 q = __builtin_convertvector(round(load(x + i) * splat(inverse)), I32);
+        store_s8(codes + i, q);
+        total += q;
+      }
+      sums[half] = sum(total);
     }
     const int64_t at = row * a.blocks + b;
     a.scale[at] = scale;

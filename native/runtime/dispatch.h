@@ -12,6 +12,13 @@ struct KernelSet {
   PackGroup pack_group;
 };
 
+// Places of kernels in every set.
+enum : int {
+#define FRUGAL_KERNEL(name) kKernel_##name,
+#include "../kernels/kernels.def"
+#undef FRUGAL_KERNEL
+};
+
 // The best set this processor runs, or the one named; null where the name is unknown or the processor lacks it.
 const KernelSet* choose_kernels(const char* name);
 // Names of the sets this processor runs, best first; returns how many.

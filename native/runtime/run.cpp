@@ -73,6 +73,16 @@ bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std:
   }
 }
 
+// Less work than sharing it costs: no matrix, and few numbers in all operands together (a barrier is worth about 4,000 of them).
+static bool is_small(const Step& step) {
+  int64_t count = 0;
+  for (int a = 0; a < step.array_count; ++a) {
+    if (step.arrays[a].matrix && step.kernel != kKernel_gather) return false;
+    if (step.arrays[a].data) count += step.arrays[a].size();
+  }
+  return count <= 8192 && step.kernel != kKernel_cache_attend;
+}
+
 Outcome Model::run(int program_index, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, const std::atomic<int32_t>* cancel) {
   if (program_index < 0 || size_t(program_index) >= programs_.size()) return {Outcome::bad_binding, 0, 0, 0, 0};
   const Program& program = programs_[size_t(program_index)];
@@ -81,28 +91,43 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
   std::vector<Array> arrays(array_count);
   std::vector<Step> steps(program.size());
   const auto states = std::make_unique<StepState[]>(program.size());
+  std::vector<uint8_t> small(program.size());
   size_t at = 0;
   for (size_t i = 0; i < program.size(); ++i) {
     const ProgramStep& from = program[i];
     states[i].next = states[i].fault = states[i].detail = states[i].stop = 0;
+    states[i].failed = -1;
     steps[i] = {from.kernel, int(from.operands.size()), int(from.integers.size()), int(from.numbers.size()), &arrays[at], from.integers.data(), from.numbers.data(),
                 &cache_, &states[i].next, &states[i].fault, &states[i].detail, nullptr, scratch_bytes_};
     for (const auto& operand : from.operands)
       if (!resolve(operand, symbols, inputs, outputs, arrays[at++])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
+    small[i] = is_small(steps[i]);
   }
   Outcome outcome;
   pool_.run([&](int thread) {
     uint8_t* scratch = scratch_.data() + scratch_bytes_ * size_t(thread);
     for (size_t i = 0; i < steps.size(); ++i) {
-      Step step = steps[i];
-      step.scratch = scratch;
-      set_.kernels[step.kernel](step, thread, pool_.threads());
-      // Thread 0 decides for all, in a place of its own for each step, so that nobody is left waiting.
+      // Runs of small steps are thread 0's alone, with one barrier behind the last of them.
+      size_t last = i;
+      if (small[i])
+        while (last + 1 < steps.size() && small[last + 1]) ++last;
+      for (; i <= last; ++i) {
+        if (small[i] && thread != 0) continue;
+        Step step = steps[i];
+        step.scratch = scratch;
+        set_.kernels[step.kernel](step, small[i] ? 0 : thread, small[i] ? 1 : pool_.threads());
+        if (small[i] && states[i].fault.load(std::memory_order_relaxed) != kNoFault) states[last].failed = int32_t(i);
+      }
+      i = last;
+      // Thread 0 decides for all, in a place of its own for each barrier, so that nobody is left waiting.
       if (thread == 0 && cancel && cancel->load(std::memory_order_relaxed)) states[i].stop = 1;
       pool_.barrier();
-      const int fault = states[i].fault.load(std::memory_order_relaxed);
-      if (fault == kNoFault && states[i].stop.load(std::memory_order_relaxed) == 0) continue;
-      if (thread == 0) outcome = {fault != kNoFault ? Outcome::fault : Outcome::cancelled, int(i), fault, step.kernel, states[i].detail.load(std::memory_order_relaxed)};
+      const int32_t failed = small[i] ? states[i].failed.load(std::memory_order_relaxed) : states[i].fault.load(std::memory_order_relaxed) != kNoFault ? int32_t(i) : -1;
+      if (failed < 0 && states[i].stop.load(std::memory_order_relaxed) == 0) continue;
+      const size_t at = failed < 0 ? i : size_t(failed);
+      if (thread == 0)
+        outcome = {failed < 0 ? Outcome::cancelled : Outcome::fault, int(at), states[at].fault.load(std::memory_order_relaxed), steps[at].kernel,
+                   states[at].detail.load(std::memory_order_relaxed)};
       return;
     }
   });

@@ -52,6 +52,18 @@ static inline float max(F32 v) {
   return t[0];
 }
 
+static inline int32_t sum(I32 v) {
+  int32_t total = 0;
+  for (int i = 0; i < kLanes; ++i) total += v[i];
+  return total;
+}
+// The low byte of each lane.
+static inline void store_s8(int8_t* p, I32 v) {
+  typedef int8_t Narrow __attribute__((vector_size(kLanes)));
+  const Narrow n = __builtin_convertvector(v, Narrow);
+  memcpy(p, &n, sizeof n);
+}
+
 // Calls f(vector, index, count) over p[0..n): full vectors, then one short one filled with `fill`.
 template <class F> static inline void each(const float* p, int64_t n, float fill, F f) {
   int64_t i = 0;

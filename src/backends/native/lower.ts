@@ -186,8 +186,8 @@ const gate = (value: Value): number[] => [gates.indexOf(String(value.attributes[
 const axis = (value: Value): number[] => [number(value, "axis", value.shape.length - 1)];
 const rule = (value: Value): number[] => [number(value, "heads"), number(value, "keyValueHeads"), number(value, "window")];
 const scores = (value: Value): number[] => [number(value, "scale", 1), number(value, "softcap"), ...((value.attributes["slopes"] as readonly number[] | undefined) ?? [])];
-/** Running sums of at most four rows of one head. */
-const attentionScratch = (value: Value): number => 16 * (fixed(value.shape[1]!) / number(value, "heads")) + 64;
+/** Running sums of at most eight rows of one head. */
+const attentionScratch = (value: Value): number => 32 * (fixed(value.shape[1]!) / number(value, "heads")) + 64;
 
 const lowerings: Readonly<Record<string, Lowering>> = {
   add: binary(0),
