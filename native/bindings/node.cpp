@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "../runtime/calibrate.h"
+#include "../runtime/dispatch.h"
 #include "../runtime/model.h"
 
 namespace {
@@ -365,12 +367,52 @@ napi_value dispose(napi_env env, napi_callback_info info) {
   return enqueue(env, context, std::move(job));
 }
 
+// calibrate(kind, threads, set) -> promise of bytes or operations a second, 0 where memory is short. Kinds: native/runtime/calibrate.h.
+struct Calibration {
+  frugal::Probe probe;
+  const frugal::KernelSet* set;
+  int threads;
+  double rate = 0;
+  napi_deferred deferred = nullptr;
+  napi_async_work work = nullptr;
+};
+napi_value calibrate(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  const int64_t kind = a.integer(0), threads = a.integer(1);
+  if (a.count < 3 || kind < 0 || kind >= frugal::kProbes) return fail(env, "calibrate: no such kind");
+  if (threads < 1 || threads > 1024) return fail(env, "calibrate: threads must be 1 to 1024");
+  const auto* set = frugal::choose_kernels(text(env, a.value[2]).c_str());
+  if (!set) return fail(env, "calibrate: this processor does not run that kernel set");
+  auto* calibration = new Calibration{frugal::Probe(kind), set, int(threads)};
+  napi_value promise, name;
+  napi_create_promise(env, &calibration->deferred, &promise);
+  napi_create_string_utf8(env, "frugal", NAPI_AUTO_LENGTH, &name);
+  napi_create_async_work(
+      env, nullptr, name,
+      [](napi_env, void* data) {
+        auto* c = static_cast<Calibration*>(data);
+        try {
+          c->rate = frugal::calibrate(c->set->probe, c->probe, c->threads);
+        } catch (const std::exception&) {
+          c->rate = 0;  // no thread could be started
+        }
+      },
+      [](napi_env e, napi_status, void* data) {
+        std::unique_ptr<Calibration> c(static_cast<Calibration*>(data));
+        napi_resolve_deferred(e, c->deferred, number(e, c->rate));
+        napi_delete_async_work(e, c->work);
+      },
+      calibration, &calibration->work);
+  napi_queue_async_work(env, calibration->work);
+  return promise;
+}
+
 }  // namespace
 
 NAPI_MODULE_INIT() {
   const struct { const char* name; napi_callback call; } functions[] = {
       {"sets", sets}, {"create", create}, {"addVector", add_vector}, {"addMatrix", add_matrix}, {"fill", fill}, {"progress", progress},
-      {"addProgram", add_program}, {"allocate", allocate}, {"memory", memory}, {"run", run}, {"dispose", dispose}};
+      {"addProgram", add_program}, {"allocate", allocate}, {"memory", memory}, {"run", run}, {"dispose", dispose}, {"calibrate", calibrate}};
   for (const auto& f : functions) {
     napi_value value;
     napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.call, nullptr, &value);

@@ -18,28 +18,30 @@ template <Layout L, int M> static void coded(const Matrix& w, int64_t group, con
       for (int i = 0; i < M; ++i) store(out + i * kGroupRows + lane + c * kLanes, acc[c][i]);
   }
 }
-template <int type, int M, int G> static void floats(const Matrix& w, int64_t group, const float* x, const Activations&, int64_t m, float* out) {
-  for (int lane = 0; lane < kGroupRows; lane += kLanes) {
-    F32 acc[M][G];
-    float_tile<type, M, G>(w.group(group), w.group_bytes, x + m * w.inputs, w.inputs, lane, acc);
-    for (int i = 0; i < M; ++i)
-      for (int g = 0; g < G; ++g) store(out + (i * G + g) * kGroupRows + lane, acc[i][g]);
+template <int type, int M> static void floats(const Matrix& w, int64_t group, const float* x, const Activations&, int64_t m, float* out) {
+  constexpr int chunks = M == 1 ? kGroupRows / kLanes : 1;
+  for (int lane = 0; lane < kGroupRows; lane += chunks * kLanes) {
+    F32 acc[chunks][M];
+    float_tile<type, M, chunks>(w.group(group), x + m * w.inputs, w.inputs, lane, acc);
+    for (int c = 0; c < chunks; ++c)
+      for (int i = 0; i < M; ++i) store(out + i * kGroupRows + lane + c * kLanes, acc[c][i]);
   }
 }
 
 // Rows a tile takes: as many as the registers hold beside the 8 code vectors.
 constexpr int kTileSizes[] = {16, 8, 4, 2, 1};
-constexpr int kLargestTile = kLanes == 16 ? 16 : 4;
+constexpr bool is_float(int type) { return type == 0 || type == 1 || type == 30; }
+constexpr int largest_tile(int type) { return kLanes == 16 ? (is_float(type) ? 8 : 16) : 4; }
 
-#define ROWS(M) (kLargestTile >= M ? &product<type, M> : nullptr)
+#define ROWS(M) (largest_tile(type) >= M ? &product<type, M> : nullptr)
 template <int type, int M> static void product(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out) {
-  if constexpr (M > kLargestTile) return;
+  if constexpr (M > largest_tile(type)) return;
   else {
 #define FORMAT(name, number, block, bytes, layout, table) \
   if constexpr (type == number && layout.scale != ScaleKind::none) coded<layout, M>(w, group, x, a, m, out, table);
     FRUGAL_FORMATS(FORMAT)
 #undef FORMAT
-    if constexpr (type == 0 || type == 1 || type == 30) floats<type, M, 1>(w, group, x, a, m, out);
+    if constexpr (is_float(type)) floats<type, M>(w, group, x, a, m, out);
   }
 }
 template <int type> static Product find_rows(int size) {
@@ -55,15 +57,6 @@ static Product find_product(int type, int size) {
   }
 }
 
-// Four groups at once for one row of float weights: one chain of additions a group would wait for itself.
-static bool four_groups(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out) {
-  if (w.type == 0) floats<0, 1, 4>(w, group, x, a, m, out);
-  else if (w.type == 1) floats<1, 1, 4>(w, group, x, a, m, out);
-  else if (w.type == 30) floats<30, 1, 4>(w, group, x, a, m, out);
-  else return false;
-  return true;
-}
-
 struct Linear {
   const Matrix *w, *w2;
   float* y;
@@ -76,6 +69,17 @@ struct Linear {
     const int64_t left = outputs - column;
     const int n = left < kGroupRows ? int(left) : kGroupRows;
     float* to = y + row * outputs + column;
+    if (n == kGroupRows) {
+      for (int lane = 0; lane < kGroupRows; lane += kLanes) {
+        F32 v = load(out + lane);
+        if (bias) v += load(bias + column + lane);
+        if (gate >= 0) v = gated(gate, v);
+        if (up) v *= load(up + lane);
+        if (residual) v += load(residual + row * outputs + column + lane);
+        store(to + lane, v);
+      }
+      return;
+    }
     for (int lane = 0; lane < n; lane += kLanes) {
       const int count = n - lane < kLanes ? n - lane : kLanes;
       F32 v = load(out + lane);
@@ -95,15 +99,9 @@ struct Linear {
     for (int64_t top = 0; top < rows; top += block) {
       const int64_t bottom = top + block < rows ? top + block : rows;
       for (int64_t g = first; g < last; ++g) {
-        if (bottom - top == 1 && !w2 && g + 4 <= last && four_groups(*w, g, x, a, top, out)) {
-          for (int i = 0; i < 4; ++i) finish(out + i * kGroupRows, nullptr, top, g + i);
-          g += 3;
-          continue;
-        }
         int64_t m = top;
         for (const int size : kTileSizes) {
-          if (size > kLargestTile) continue;
-          if (bottom - m < size) continue;
+          if (bottom - m < size || size > largest_tile(w->type) || (w2 && size > largest_tile(w2->type))) continue;
           const Product one = find_product(w->type, size), two = w2 ? find_product(w2->type, size) : nullptr;
           for (; bottom - m >= size; m += size) {
             one(*w, g, x, a, m, out);
@@ -133,10 +131,9 @@ KERNEL(linear) {
     linears[i] = {arrays[0].matrix, arrays[1].matrix, arrays[2].f(), arrays[2].last(), arrays[3].f(), arrays[4].f(), step.integers[i]};
     starts[i + 1] = starts[i] + (linears[i].outputs + kGroupRows - 1) / kGroupRows;
   }
-  // Pieces of whole quadruples of groups, at least eight a thread where there is enough work, at most about 256 KB of weights.
-  const int64_t total = starts[count];
-  int64_t grain = total / (threads * 8) / 4 * 4;
-  grain = grain < 4 ? (total >= threads * 4 ? 4 : 1) : grain > 16 ? 16 : grain;
+  // At least eight pieces a thread where there is enough work, at most 16 groups a piece.
+  const int64_t total = starts[count], even = total / (threads * 8);
+  const int64_t grain = even < 1 ? 1 : even > 16 ? 16 : even;
   share(step, total, grain, [&](int64_t first, int64_t last) {
     for (int i = 0; i < count; ++i) {
       const int64_t from = first > starts[i] ? first : starts[i], to = last < starts[i + 1] ? last : starts[i + 1];
@@ -211,7 +208,7 @@ KERNEL(matmul) {
       float out[16 * kGroupRows];
       int64_t m = 0;
       for (const int size : kTileSizes) {
-        if (size > kLargestTile) continue;
+        if (size > largest_tile(0)) continue;
         for (; rows - m >= size; m += size) {
           find_product(0, size)(matrix, 0, x.f(), none, m, out);
           for (int i = 0; i < size; ++i) memcpy(y.f() + (m + i) * outputs + g * kGroupRows, out + i * kGroupRows, size_t(n) * 4);

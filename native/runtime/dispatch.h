@@ -1,6 +1,7 @@
 // The kernels of the instruction set chosen at start.
 #pragma once
 #include "../kernels/pack.h"
+#include "calibrate.h"
 #include "step.h"
 
 namespace frugal {
@@ -10,6 +11,7 @@ struct KernelSet {
   const Kernel* kernels;
   int count;
   PackGroup pack_group;
+  ProbeLoop probe;
 };
 
 // Places of kernels in every set.

@@ -27,6 +27,10 @@ static inline Bytes lookup(const int8_t* table, Bytes v) {
   return (Bytes)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)table)), (__m256i)v);
 }
 static inline Bytes signed_bytes(Bytes v) { return v; }
+// sum + the dot product of 4 neighbouring bytes, unsigned below 128 times signed.
+static inline I32 dot4(Bytes u, Bytes s, I32 sum) {
+  return (I32)_mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)u, (__m256i)s), _mm256_set1_epi16(1)));
+}
 
 static inline __m256i broadcast4(const int8_t* a) {
   int32_t y;
@@ -60,6 +64,6 @@ template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a
     return (I32)s;
   }
 }
-static inline void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T0); }
+static inline void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T1); }
 
 }  // namespace frugal::FRUGAL_ISA

@@ -30,6 +30,8 @@ static inline Bytes lookup(const int8_t* table, Bytes v) {
   return (Bytes)_mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i*)table)), (__m512i)v);
 }
 static inline Bytes signed_bytes(Bytes v) { return (Bytes)((__m512i)v ^ _mm512_set1_epi8((char)0x80)); }
+// sum + the dot product of 4 neighbouring bytes, unsigned below 128 times signed.
+static inline I32 dot4(Bytes u, Bytes s, I32 sum) { return (I32)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)u, (__m512i)s); }
 
 // init + the sum over n vectors of 4-byte dot products; lane i takes bytes 4i..4i+3 of q[j] and the 4 activations a[4j..4j+3].
 template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a, I32 init) {
@@ -44,6 +46,7 @@ template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a
   }
   return (I32)_mm512_add_epi32(s, t);
 }
-static inline void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T0); }
+// The processors with AVX-512 follow a stream better alone: 33 GB/s without, 28 GB/s with prefetches (GEMV from memory, Zen 4).
+static inline void prefetch(const void*) {}
 
 }  // namespace frugal::FRUGAL_ISA

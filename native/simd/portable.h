@@ -70,6 +70,12 @@ static inline Bytes lookup(const int8_t* table, Bytes v) {
   return r;
 }
 static inline Bytes signed_bytes(Bytes v) { return v; }
+// sum + the dot product of 4 neighbouring bytes, unsigned below 128 times signed.
+static inline I32 dot4(Bytes u, Bytes s, I32 sum) {
+  for (int i = 0; i < kLanes; ++i)
+    for (int c = 0; c < 4; ++c) sum[i] += int32_t(u[4 * i + c]) * int32_t(int8_t(s[4 * i + c]));
+  return sum;
+}
 template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a, I32 init) {
   for (int j = 0; j < n; ++j)
     for (int i = 0; i < kLanes; ++i)

@@ -17,9 +17,9 @@ namespace frugal::FRUGAL_ISA {
 
 // Keeps the compiler from mixing the work before with the work behind: mixed columns of a tile spill (2x on the 8-bit product).
 #if defined(__x86_64__)
-static inline void in_order(F32& v) { asm volatile("" : "+v"(v) : : "memory"); }
+template <class V> static inline void in_order(V& v) { asm volatile("" : "+v"(v) : : "memory"); }
 #else
-static inline void in_order(F32&) {}
+template <class V> static inline void in_order(V&) {}
 #endif
 
 static inline F32 splat(float v) { return v - F32{}; }
