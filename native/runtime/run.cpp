@@ -116,7 +116,10 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
         Step step = steps[i];
         step.scratch = scratch;
         set_.kernels[step.kernel](step, small[i] ? 0 : thread, small[i] ? 1 : pool_.threads());
-        if (small[i] && states[i].fault.load(std::memory_order_relaxed) != kNoFault) states[last].failed = int32_t(i);
+        if (small[i] && states[i].fault.load(std::memory_order_relaxed) != kNoFault) {
+          states[last].failed = int32_t(i);
+          break;  // what follows trusts what this step checks
+        }
       }
       i = last;
       // Thread 0 decides for all, in a place of its own for each barrier, so that nobody is left waiting.
