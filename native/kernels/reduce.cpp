@@ -54,10 +54,19 @@ KERNEL(argmax) {
   share(step, x.rows(), 1, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const float* row = x.f() + r * width;
-      F32 peaks = splat(-__builtin_inff());
-      each(row, width, -__builtin_inff(), [&](F32 v, int64_t, int) { peaks = max(v, peaks); });
-      const float highest = max(peaks);
+      // By blocks, so that only one is read again to find the place.
+      constexpr int64_t block = 2048;
+      float highest = -__builtin_inff();
       int64_t at = 0;
+      for (int64_t start = 0; start < width; start += block) {
+        F32 peaks = splat(-__builtin_inff());
+        each(row + start, width - start < block ? width - start : block, -__builtin_inff(), [&](F32 v, int64_t, int) { peaks = max(v, peaks); });
+        const float here = max(peaks);
+        if (here > highest) {
+          highest = here;
+          at = start;
+        }
+      }
       while (at + 1 < width && row[at] != highest) ++at;
       y.i()[r] = int32_t(at);
     }

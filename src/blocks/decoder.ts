@@ -33,16 +33,16 @@ export interface DecoderSpec {
 /** `generate`: with a cache of keys and values. Inputs and outputs as models/family.ts lists them. */
 export function generateGraph(spec: DecoderSpec): Graph {
   const b = createBuilder();
-  return decoder(b, cachedContext(b), spec);
+  return decoder(b, cachedContext(b), spec, true);
 }
 
 /** `score`: whole sequences, differentiable. */
 export function scoreGraph(spec: DecoderSpec): Graph {
   const b = createBuilder();
-  return decoder(b, plainContext(b), spec);
+  return decoder(b, plainContext(b), spec, false);
 }
 
-function decoder(b: Builder, context: Context, spec: DecoderSpec): Graph {
+function decoder(b: Builder, context: Context, spec: DecoderSpec, keepsCache: boolean): Graph {
   const tokens = b.input("tokens", { shape: [symbol("T")], type: "i32" });
   const outputRows = b.input("outputRows", { shape: [symbol("R")], type: "i32" });
   let x = embed(b, context, tokens, spec);
@@ -50,12 +50,14 @@ function decoder(b: Builder, context: Context, spec: DecoderSpec): Graph {
   const wanted = b.gather(x, outputRows);
   const normed = spec.finalNorm ? norm(b, "norm", wanted, spec.norm) : wanted;
   const hidden = spec.embeddingWidth === undefined ? normed : linear(b, "projectOut", normed, spec.embeddingWidth);
-  return {
-    outputs: new Map([
-      ["logits", head(b, hidden, spec)],
-      ["hidden", hidden],
-    ]),
-  };
+  const logits = head(b, hidden, spec);
+  const outputs = new Map([
+    ["logits", logits],
+    ["hidden", hidden],
+  ]);
+  // What greedy decoding takes: found beside the logits, it saves reading them again.
+  if (keepsCache) outputs.set("likeliest", b.argmax(logits));
+  return { outputs };
 }
 
 function embed(b: Builder, context: Context, tokens: Value, spec: DecoderSpec): Value {

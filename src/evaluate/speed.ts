@@ -1,6 +1,5 @@
 /** Tokens per second: reading a prompt, writing one text, writing several together. */
 import type { ModelParts } from "../serving/load-parts.ts";
-import { likeliest } from "../serving/likeliest.ts";
 import { philox } from "../serving/random.ts";
 import { createSequence } from "../serving/sequence.ts";
 import { FrugalError } from "../tensor/error.ts";
@@ -88,9 +87,9 @@ async function write(
         sequence,
         readFrom: Number.MAX_SAFE_INTEGER,
         signal,
-        read(position, logits) {
+        read(position, _, likeliest) {
           if (position < sequence.tokens.length - 1) return "more";
-          sequence.tokens.push(likeliest(logits, 1)[0]!);
+          sequence.tokens.push(likeliest);
           times.push(performance.now());
           return times.length < count ? "more" : "done";
         },

@@ -50,7 +50,7 @@ export interface Model {
   /**
    * The graphs, by name of the program. A text model has
    *   `generate`: inputs tokens [T], positions [T], rowOffsets [S+1], contextLengths [S], pageTable [S, C], outputRows [R] (all i32)
-   *               -> logits [R, vocabulary], and hidden [R, width] before the output head;
+   *               -> logits [R, vocabulary], likeliest [R] (i32: the lowest id with the largest logit), and hidden [R, width] before the output head;
    *   `score`: inputs tokens [T], positions [T], rowOffsets [S+1], outputRows [R] -> the same without a cache, differentiable.
    * An encoder has
    *   `embed`: tokens [T], positions [T], segments [T], rowOffsets [S+1] -> lastHiddenState [T, width], embeddings [S, width],

@@ -2,7 +2,7 @@
  * The loop behind every generation and every scoring: plan a step, give it pages, run it once, hand each row of logits to the request that
  * asked for it. All requests of a model share its steps. Every request ends exactly once: finished by its reader, aborted, or failed.
  */
-import type { LoadedModel } from "../backends/backend.ts";
+import type { LoadedModel, Outputs } from "../backends/backend.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { createPages } from "./pages.ts";
 import { type Budget, type Demand, type Part, plan } from "./scheduler.ts";
@@ -14,10 +14,10 @@ export type Verdict = "more" | "done";
 
 export interface Request extends Demand {
   /**
-   * Gets the logits that follow token `position`, in order, as its own to change until it returns. After the sequence's last token it may push one more onto
+   * Gets the logits that follow token `position`, in order, as its own to change until it returns, and the lowest id with the largest of them. After the sequence's last token it may push one more onto
    * the sequence and answer "more"; for the tokens before, the answer does not count.
    */
-  read(position: number, logits: Float32Array): Verdict;
+  read(position: number, logits: Float32Array, likeliest: number): Verdict;
   readonly signal?: AbortSignal | undefined;
   /** The sequence outlives the request (a session's): its pages stay until they are needed elsewhere. */
   readonly keep?: boolean;
@@ -139,12 +139,11 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine 
       demand.sequence.scheduled = count;
     }
     const { symbols, inputs, reads } = stepInputs(parts);
-    let logits: Float32Array | undefined;
+    let outputs: Outputs | undefined;
     let failure: { readonly error: unknown } | undefined;
     try {
       const into = { logits: buffer.subarray(0, symbols.R * limits.vocabularySize) };
-      const outputs = await loaded.run({ program: "generate", symbols, inputs, into, signal: controller.signal });
-      logits = outputs["logits"] as Float32Array;
+      outputs = await loaded.run({ program: "generate", symbols, inputs, into, signal: controller.signal });
     } catch (error) {
       failure = { error };
     }
@@ -155,7 +154,7 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine 
       if (demand.ended) settle(demand);
     }
     hasEnded();
-    if (failure === undefined) return deliver(parts, reads, logits!);
+    if (failure === undefined) return deliver(parts, reads, outputs!["logits"] as Float32Array, outputs!["likeliest"] as Int32Array);
     if (controller.signal.aborted) return;
     // One request's fault must not end the others: each runs once more by itself.
     const alive = parts.filter((part) => !part.demand.ended);
@@ -163,13 +162,13 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine 
     else for (const part of alive) if (!part.demand.ended) await runParts([part]);
   }
 
-  function deliver(parts: readonly Part<Running>[], reads: ReturnType<typeof stepInputs>["reads"], logits: Float32Array): void {
+  function deliver(parts: readonly Part<Running>[], reads: ReturnType<typeof stepInputs>["reads"], logits: Float32Array, likeliest: Int32Array): void {
     reads.forEach(({ part, position }, row) => {
       const request = parts[part]!.demand;
       if (request.ended) return;
       const isLast = position === request.sequence.tokens.length - 1;
       try {
-        const verdict = request.read(position, logits.subarray(row * limits.vocabularySize, (row + 1) * limits.vocabularySize));
+        const verdict = request.read(position, logits.subarray(row * limits.vocabularySize, (row + 1) * limits.vocabularySize), likeliest[row]!);
         if (isLast && verdict === "done") end(request);
       } catch (error) {
         end(request, error);

@@ -18,13 +18,19 @@ export interface Choice {
   readonly alternatives?: readonly Alternative[];
 }
 
-/** Chooses the token at `tokens.length` after `tokens`. May change `logits`. FRUGAL_NUMERIC where no logit is finite. */
-export function choose(logits: Float32Array, s: Sampling, tokens: readonly number[]): Choice {
+/**
+ * Chooses the token at `tokens.length` after `tokens`. May change `logits`. `likeliest` is the lowest id with the largest logit, where it is known already.
+ * FRUGAL_NUMERIC where no logit is finite.
+ */
+export function choose(logits: Float32Array, s: Sampling, tokens: readonly number[], likeliest?: number): Choice {
   const raw = s.logprobs !== undefined && adjusts(s) ? logits.slice() : logits;
   if (adjusts(s)) adjust(logits, s, tokens);
-  const id = pick(logits, s, tokens.length);
+  const known = likeliest !== undefined && !adjusts(s) && isGreedy(s) && Number.isFinite(logits[likeliest]);
+  const id = known ? likeliest : pick(logits, s, tokens.length);
   return s.logprobs === undefined ? { id } : { id, ...logProbabilities(raw, id, s.logprobs) };
 }
+
+const isGreedy = (s: Sampling): boolean => s.temperature === 0 || s.topK === 1;
 
 function pick(logits: Float32Array, s: Sampling, position: number): number {
   if (s.temperature > 0 && s.topK > 1 && s.topK < logits.length) {
@@ -33,7 +39,7 @@ function pick(logits: Float32Array, s: Sampling, position: number): number {
     return drawFrom(ids, (id) => Math.exp((logits[id]! - largest) / s.temperature), s, uniform(s.seed, position));
   }
   const largest = finite(largestOf(logits));
-  if (s.temperature === 0 || s.topK === 1) return logits.indexOf(largest);
+  if (isGreedy(s)) return logits.indexOf(largest);
   return drawFromAll(logits, largest, s, uniform(s.seed, position));
 }
 

@@ -37,9 +37,9 @@ export async function writeText(w: Writing, emit: (part: Part) => void, signal: 
   let finish: { readonly reason: "stop" | "length"; readonly stop?: string } = { reason: "length" };
   let firstToken = performance.now();
 
-  const read = (position: number, logits: Float32Array): Verdict => {
+  const read = (position: number, logits: Float32Array, likeliest: number): Verdict => {
     if (position !== sequence.tokens.length - 1) return "more";
-    const choice = choose(logits, sampling, sequence.tokens);
+    const choice = choose(logits, sampling, sequence.tokens, likeliest);
     if (parts.length === 0) firstToken = performance.now();
     sequence.tokens.push(choice.id);
     const isEnd = w.endIds.has(choice.id);

@@ -1,5 +1,5 @@
 /** Whole graphs, with sizes known only at run time: chains, views of views, values used twice, several outputs, training. */
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import { type Dim, plus, symbol, type Symbols, times } from "../../src/graph/dim.ts";
 import { evaluate } from "../../src/graph/dim.ts";
 import { type Graph, inOrder, sourceName, type Value } from "../../src/graph/value.ts";

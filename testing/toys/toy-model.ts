@@ -43,7 +43,11 @@ export function toyModel(options: ToyOptions): LoadedModel & { readonly calls: C
     }
     const logits = new Float32Array(R * vocabularySize);
     outputRows!.forEach((row, i) => logits.set(toyLogits(prefixes[row]!, vocabularySize), i * vocabularySize));
-    return { logits };
+    const likeliest = Int32Array.from({ length: R }, (_, r) => {
+      const row = logits.subarray(r * vocabularySize, (r + 1) * vocabularySize);
+      return row.indexOf(Math.max(...row));
+    });
+    return { logits, likeliest };
   };
   return {
     calls,
