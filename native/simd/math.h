@@ -74,7 +74,7 @@ static inline F32 erf(F32 x) {
   return z < splat(0.9f) ? small : large;
 }
 
-// Natural logarithm of a positive number; NaN below 0, -infinity at 0. Cephes' polynomial on [sqrt(1/2), sqrt(2)].
+// Natural logarithm of a positive number; NaN below 0 and of NaN, -infinity at 0. Cephes' polynomial on [sqrt(1/2), sqrt(2)].
 static inline F32 log(F32 x) {
   const F32 scaled = x < splat(1.17549435e-38f) ? x * splat(8388608.0f) : x;
   const I32 bits = bits_of(scaled);
@@ -101,14 +101,16 @@ static inline F32 log(F32 x) {
   const F32 infinity = splat(__builtin_inff());
   y = x == infinity ? infinity : y;
   y = x == splat(0.0f) ? -infinity : y;
-  return x < splat(0.0f) ? splat(__builtin_nanf("")) : y;
+  return x >= splat(0.0f) ? y : splat(__builtin_nanf(""));
 }
 
 // Angles up to 1e6: the quarter turn is found in double, so large positions keep their phase. Absolute error below 2e-7.
+// Beyond 1e15 nothing of the phase is left: NaN.
 static inline void sin_cos(float angle, float* sine, float* cosine) {
-  const double turns = double(angle) * 0.63661977236758134308;
+  const bool known = __builtin_fabsf(angle) < 1e15f;
+  const double turns = (known ? double(angle) : 0.0) * 0.63661977236758134308;
   const double quarter = double(int64_t(turns + (turns < 0 ? -0.5 : 0.5)));
-  const float r = float((turns - quarter) * 1.57079632679489661923), s = r * r;
+  const float r = float(known ? (turns - quarter) * 1.57079632679489661923 : __builtin_nan("")), s = r * r;
   const float sin_r = r + r * s * (-1.6666654611e-1f + s * (8.3321608736e-3f + s * -1.9515295891e-4f));
   const float cos_r = 1.0f - 0.5f * s + s * s * (4.166664568298827e-2f + s * (-1.388731625493765e-3f + s * 2.443315711809948e-5f));
   const int q = int(int64_t(quarter) & 3);
