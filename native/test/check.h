@@ -18,6 +18,8 @@ struct Test {
 __attribute__((format(printf, 5, 6))) void record(bool good, const char* file, int line, const char* condition, const char* format, ...);
 // Said with each failure: the kernel set, the format, the sizes under test.
 void describe(const std::string& what);
+// For %lld.
+inline long long whole(int64_t n) { return n; }
 void for_each_set(void (*run)(const KernelSet& set));
 std::string print(const char* format, ...) __attribute__((format(printf, 1, 2)));
 

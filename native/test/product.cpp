@@ -41,7 +41,7 @@ static void compare(const Format& format, const Result& result, int64_t outputs,
         magnitude += w.magnitude() * fabs(result.input[size_t(m * inputs + k)]);
       }
       const float y = result.y[size_t(m * outputs + n)];
-      CHECK(fabs(y - sum) <= additions * 0x1p-24 * magnitude, "row %lld, output %lld: %.9g, should be %.9g", static_cast<long long>(m), static_cast<long long>(n), y, sum);
+      CHECK(fabs(y - sum) <= additions * 0x1p-24 * magnitude, "row %lld, output %lld: %.9g, should be %.9g", whole(m), whole(n), y, sum);
     }
 }
 
@@ -52,7 +52,7 @@ static void check_shape(const KernelSet& set, const Format& format, int64_t outp
   const int64_t most = row_counts.back();
   std::vector<float> x = random.normals(most * inputs);
   for (int64_t i = 0; i < 32; ++i) x[size_t(i)] = 0;  // a block without a scale
-  const auto at = [&](int64_t rows, int threads) { return print("%s %s, %lld rows, %lld x %lld, %d threads", set.name, format.name, static_cast<long long>(rows), static_cast<long long>(outputs), static_cast<long long>(inputs), threads); };
+  const auto at = [&](int64_t rows, int threads) { return print("%s %s, %lld rows, %lld x %lld, %d threads", set.name, format.name, whole(rows), whole(outputs), whole(inputs), threads); };
 
   describe(at(most, 1));
   const Result all = multiply(set, 1, format, outputs, inputs, stored, x);
@@ -61,7 +61,7 @@ static void check_shape(const KernelSet& set, const Format& format, int64_t outp
     describe(at(rows, threads));
     const Result some = multiply(set, threads, format, outputs, inputs, stored, {x.begin() + first * inputs, x.begin() + (first + rows) * inputs});
     const int64_t bad = first_difference(some.y.data(), all.y.data() + first * outputs, rows * outputs);
-    CHECK(bad < 0, "element %lld is %.9g, but %.9g among more rows", static_cast<long long>(bad), some.y[size_t(bad)], all.y[size_t(first * outputs + bad)]);
+    CHECK(bad < 0, "element %lld is %.9g, but %.9g among more rows", whole(bad), some.y[size_t(bad)], all.y[size_t(first * outputs + bad)]);
   };
   for (const int64_t rows : row_counts) same(0, rows, 1);
   same(most - 1, 1, 1);
@@ -93,7 +93,7 @@ KERNEL_TEST(product_odd_inputs) {
           Random random(inputs);
           const auto stored = random_rows(format, 19, inputs, random);
           const auto x = random.normals(5 * inputs);
-          describe(print("%s %s, %lld inputs", set.name, format.name, static_cast<long long>(inputs)));
+          describe(print("%s %s, %lld inputs", set.name, format.name, whole(inputs)));
           compare(format, multiply(set, 1, format, 19, inputs, stored, x), 19, inputs, decode(format, stored.data(), 19 * inputs));
         }
 }

@@ -36,12 +36,12 @@ void Fenced::check_guards() const {
   int64_t broken = 0;
   for (int64_t i = 0; i < kGuard; ++i) broken += (words_[i] != kGuardWord) + (words_[kGuard + count_ + i] != kGuardWord);
   poison(true);
-  CHECK(broken == 0, "%lld guard words around %lld elements were overwritten", static_cast<long long>(broken), static_cast<long long>(count_));
+  CHECK(broken == 0, "%lld guard words around %lld elements were overwritten", whole(broken), whole(count_));
 }
 
 Place Trial::matrix(int type, int64_t rows, int64_t inputs, const std::vector<uint8_t>& stored, int64_t experts) {
   const int index = model_.add_matrix(type, rows, inputs, experts);
-  CHECK(index >= 0, "type %d, %lld rows of %lld inputs: refused", type, static_cast<long long>(rows), static_cast<long long>(inputs));
+  CHECK(index >= 0, "type %d, %lld rows of %lld inputs: refused", type, whole(rows), whole(inputs));
   stored_.push_back(stored);
   sources_.push_back({index, -1, stored_.back().data(), 0, rows});
   return {kMatrix, index, 0, {}};
@@ -89,18 +89,22 @@ bool Trial::load() {
   return problem.empty() && program_ >= 0 && allocated;
 }
 
-Outcome Trial::run() {
-  if (program_ < 0 && !load()) return {Outcome::bad_binding, -1, 0, 0};
+Outcome Trial::run_program(Model& model, int program) {
   std::vector<Binding> inputs, outputs;
   for (const auto& x : inputs_) inputs.push_back({x->data(), x->count()});
   for (const auto& y : outputs_) outputs.push_back({y->data(), y->count()});
   const int32_t symbols[4] = {0, 0, 0, 0};
-  return model_.run(program_, symbols, inputs, outputs, nullptr);
+  return model.run(program, symbols, inputs, outputs, nullptr);
 }
-void Trial::must_run() {
-  const Outcome outcome = run();
+Outcome Trial::run() {
+  if (program_ < 0 && !load()) return {Outcome::bad_binding, -1, 0, 0, 0};
+  return run_program(model_, program_);
+}
+static void expect_done(const Outcome& outcome) {
   CHECK(outcome.kind == Outcome::done, "step %d (kernel %d) ended with outcome %d, fault %d", outcome.step, outcome.kernel, int(outcome.kind), outcome.fault_code);
 }
+void Trial::must_run() { expect_done(run()); }
+void Trial::run_with(Model& model) { expect_done(run_program(model, model.add_program(words.data(), words.size()))); }
 
 int64_t first_difference(const float* a, const float* b, int64_t count) {
   for (int64_t i = 0; i < count; ++i)

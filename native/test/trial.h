@@ -64,6 +64,8 @@ class Trial {
   Outcome run();
   // Runs and records anything but success.
   void must_run();
+  // The same in another model, which has its memory and cache already.
+  void run_with(Model& model);
   const float* floats(const Place& place) const { return static_cast<const float*>(bound(place).data()); }
   const int32_t* ids(const Place& place) const { return static_cast<const int32_t*>(bound(place).data()); }
   // An output's numbers; inputs may be rewritten between runs.
@@ -74,6 +76,7 @@ class Trial {
 
  private:
   bool load();
+  Outcome run_program(Model& model, int program);
   Model model_;
   std::vector<std::unique_ptr<Fenced>> inputs_, outputs_;
   std::vector<std::vector<uint8_t>> stored_;
