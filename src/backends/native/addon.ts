@@ -26,6 +26,8 @@ export interface Addon {
     cancel: Int32Array,
   ): Promise<[kind: number, step: number, fault: number, kernel: number, detail: number]>;
   dispose(handle: Handle): Promise<void>;
+  /** Bytes or operations a second of a `Probe` (native/runtime/calibrate.h); 0 where memory or threads are short. */
+  calibrate(kind: number, threads: number, set: string): Promise<number>;
 }
 
 /** The built core, or why there is none. */
