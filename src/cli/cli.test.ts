@@ -235,6 +235,10 @@ describe("measurements", () => {
     expect([result["prefill"]!.all.length, result["decode"]!.all.length]).toEqual([2, 2]);
     expect(result.batch.map(({ sequences }) => sequences)).toEqual([1, 2]);
     for (const { tokens_per_second } of result.batch) expect(tokens_per_second).toBeGreaterThan(0);
+    const decode = await json("bench", gguf, "--prompt", "0", "--generate", "2", "--batch", "0", "--repeat", "1", ...reference);
+    expect([Object.keys(decode), decode["batch"]]).toEqual([["decode", "batch", "peak_rss_bytes"], []]);
+    const prefill = await json("bench", gguf, "--prompt", "8", "--generate", "0", "--repeat", "1", ...reference);
+    expect([Object.keys(prefill), prefill["batch"]]).toEqual([["prefill", "batch", "peak_rss_bytes"], []]);
   });
   test("inspect", async () => {
     const result = await json("inspect", gguf);
@@ -273,6 +277,7 @@ describe("usage", () => {
     [["run", "m", "--json=yes"], "takes no value"],
     [["run", "m", "-x"], "unknown option -x"],
     [["bench", "m", "--batch", "1,,2"], "whole numbers with commas"],
+    [["bench", "m", "--generate", "0", "--batch", "2"], "--generate 0 writes nothing"],
     [["run", "m", "--threads", "0"], "the least is 1"],
   ])("%j is wrong usage", async (args, message) => {
     const { code, stdout, stderr } = await frugal.run(args);

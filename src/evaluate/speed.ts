@@ -5,9 +5,9 @@ import { createSequence } from "../serving/sequence.ts";
 import { FrugalError } from "../tensor/error.ts";
 
 export interface SpeedOptions {
-  /** Tokens of the prompt that is read. */
+  /** Tokens of the prompt that is read; 0 leaves this measurement out. */
   readonly prompt: number;
-  /** Tokens that are written after a first one. */
+  /** Tokens that are written after a first one; 0 leaves this out. */
   readonly generate: number;
   /** Texts written together, for each measurement of that. */
   readonly batch: readonly number[];
@@ -24,8 +24,9 @@ export interface Speed {
 }
 
 export interface Speeds {
-  readonly prefill: Speed;
-  readonly decode: Speed;
+  /** Absent where it was left out. */
+  readonly prefill?: Speed;
+  readonly decode?: Speed;
   readonly batch: readonly { readonly sequences: number; readonly speed: Speed }[];
 }
 
@@ -42,16 +43,18 @@ export async function measureSpeed(parts: ModelParts, options: SpeedOptions): Pr
     return { median: median(all), all };
   };
   const batch = [];
-  const prefill = await repeated("prefill", async (salt) => {
+  const readPrompt = async (salt: number): Promise<number> => {
     const started = performance.now();
     const [times] = await write(parts, [randomIds(parts, prompt, salt)], 1, options.signal);
     return perSecond(prompt, times![0]! - started);
-  });
-  const decode = await repeated("decode", async (salt) => {
+  };
+  const writeText = async (salt: number): Promise<number> => {
     const started = performance.now();
     const [times] = await write(parts, [randomIds(parts, 1, salt)], generate, options.signal);
     return perSecond(generate, times!.at(-1)! - started);
-  });
+  };
+  const prefill = prompt > 0 ? await repeated("prefill", readPrompt) : undefined;
+  const decode = generate > 0 ? await repeated("decode", writeText) : undefined;
   for (const sequences of options.batch) {
     const speed = await repeated(`${sequences} texts`, async (salt) => {
       const prompts = Array.from({ length: sequences }, (_, i) => randomIds(parts, batchPrompt, 1000 * salt + i));
@@ -59,7 +62,7 @@ export async function measureSpeed(parts: ModelParts, options: SpeedOptions): Pr
     });
     batch.push({ sequences, speed });
   }
-  return { prefill, decode, batch };
+  return { ...(prefill && { prefill }), ...(decode && { decode }), batch };
 }
 
 /** Tokens per second while all texts are being written: from the last one's first token to the first one's last. */

@@ -1,6 +1,6 @@
 /** frugal bench: tokens per second, measured as llama-bench and llama-batched-bench do. */
-import { measureSpeed } from "../../evaluate/speed.ts";
-import { cacheOption, type Command, model } from "../command.ts";
+import { measureSpeed, type Speed } from "../../evaluate/speed.ts";
+import { cacheOption, type Command, model, UsageError } from "../command.ts";
 import { withModel } from "../open-model.ts";
 import { note, peakMemory, printJson, printLine, progressLine, round } from "../output.ts";
 
@@ -9,12 +9,12 @@ export const bench: Command = {
   summary: "Measures tokens per second: reading a prompt, writing one text, writing several texts together.",
   arguments: [model],
   options: [
-    { name: "prompt", value: { label: "N", kind: "integer", least: 1 }, help: "tokens of the prompt that is read (default: 512)" },
-    { name: "generate", value: { label: "N", kind: "integer", least: 2 }, help: "tokens that are written (default: 128)" },
+    { name: "prompt", value: { label: "N", kind: "integer", least: 0 }, help: "tokens of the prompt that is read; 0: none (default: 512)" },
+    { name: "generate", value: { label: "N", kind: "integer", least: 0 }, help: "tokens that are written; 0: none (default: 128)" },
     {
       name: "batch",
-      value: { label: "1,4,16", kind: "integers", least: 1 },
-      help: "texts written together, each after a prompt of at most 128 tokens (default: 1,4,16)",
+      value: { label: "1,4,16", kind: "integers", least: 0 },
+      help: "texts written together, each after a prompt of at most 128 tokens; 0: none (default: 1,4,16)",
     },
     { name: "repeat", value: { label: "N", kind: "integer", least: 1 }, help: "measurements of each (default: 3)" },
     cacheOption,
@@ -22,9 +22,11 @@ export const bench: Command = {
   async run(given) {
     const prompt = given.number("prompt") ?? 512;
     const generate = given.number("generate") ?? 128;
-    const batch = given.numbers("batch") ?? [1, 4, 16];
+    const batch = (given.numbers("batch") ?? (generate === 0 ? [] : [1, 4, 16])).filter((sequences) => sequences > 0);
+    if (generate === 0 && batch.length > 0)
+      throw new UsageError(`--generate 0 writes nothing, so --batch ${batch.join(",")} has nothing to measure; leave one of them out`);
     const repeat = given.number("repeat") ?? 3;
-    const batchPrompt = Math.min(prompt, 128);
+    const batchPrompt = prompt === 0 ? 128 : Math.min(prompt, 128);
     const most = Math.max(1, ...batch);
     // The cache is one pool of pages; whole pages for each text of the largest batch.
     const context = Math.max(prompt, most * Math.ceil((batchPrompt + generate + 1) / 32) * 32);
@@ -41,26 +43,24 @@ export const bench: Command = {
         onProgress: (what) => progress.update(what),
       });
       progress.end();
-      const rounded = ({
-        median,
-        all,
-      }: {
-        readonly median: number;
-        readonly all: readonly number[];
-      }): { median: number; all: number[] } => ({
-        median: round(median),
-        all: all.map((speed) => round(speed)),
-      });
       const batches = result.batch.map(({ sequences, speed }) => {
         const { median, all } = rounded(speed);
         return { sequences, tokens_per_second: median, all };
       });
-      const report = { prefill: rounded(result.prefill), decode: rounded(result.decode), batch: batches, peak_rss_bytes: peakMemory() };
+      const { prefill, decode } = result;
+      const report = {
+        ...(prefill && { prefill: rounded(prefill) }),
+        ...(decode && { decode: rounded(decode) }),
+        batch: batches,
+        peak_rss_bytes: peakMemory(),
+      };
       if (given.flag("json")) return printJson(report);
-      await printLine(`prefill ${prompt} tokens       ${report.prefill.median} tokens/s`);
-      await printLine(`decode ${generate} tokens        ${report.decode.median} tokens/s`);
+      if (report.prefill) await printLine(`prefill ${prompt} tokens       ${report.prefill.median} tokens/s`);
+      if (report.decode) await printLine(`decode ${generate} tokens        ${report.decode.median} tokens/s`);
       for (const { sequences, tokens_per_second } of batches)
         await printLine(`decode ${sequences} texts together  ${tokens_per_second} tokens/s`);
     });
   },
 };
+
+const rounded = ({ median, all }: Speed): Speed => ({ median: round(median), all: all.map((speed) => round(speed)) });
