@@ -26,16 +26,20 @@ struct Job {
   std::function<void(napi_env, napi_deferred)> settle;
   napi_deferred deferred = nullptr;
   std::vector<napi_ref> kept;  // what JS must not collect meanwhile
+  std::atomic<int32_t>* cancel = nullptr;
 };
 
+// Owned by the external that JS holds and by the thread-safe function: a process that exits finalizes them in either order.
 struct Context {
   std::unique_ptr<frugal::Model> model;
   std::thread driver;
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<std::unique_ptr<Job>> queue;
+  std::atomic<int32_t>* cancel = nullptr;  // of the job that runs
   bool ending = false;
-  int pending = 0;  // jobs not settled; touched by the event loop only
+  int pending = 0;  // jobs not settled; this and what follows is touched by the event loop only
+  int owners = 2;
   napi_threadsafe_function settled = nullptr;
   std::atomic<int64_t> progress{0};
 
@@ -45,21 +49,31 @@ struct Context {
       {
         std::unique_lock lock(mutex);
         wake.wait(lock, [&] { return ending || !queue.empty(); });
-        if (queue.empty()) return;
+        if (ending) return;
         job = std::move(queue.front());
         queue.pop_front();
+        cancel = job->cancel;
       }
       job->work();
-      napi_call_threadsafe_function(settled, job.release(), napi_tsfn_blocking);
+      {
+        std::lock_guard lock(mutex);
+        cancel = nullptr;
+      }
+      if (napi_call_threadsafe_function(settled, job.get(), napi_tsfn_blocking) == napi_ok) job.release();
     }
   }
+  // Stops the job that runs and drops those that wait: nobody is left to hear of them.
   void end() {
     {
       std::lock_guard lock(mutex);
       ending = true;
+      if (cancel) *cancel = 1;
     }
     wake.notify_all();
     if (driver.joinable()) driver.join();
+  }
+  void let_go() {
+    if (--owners == 0) delete this;
   }
 };
 
@@ -75,18 +89,6 @@ void settle(napi_env env, napi_value, void* data, void* raw) {
   for (napi_ref ref : job->kept) napi_delete_reference(env, ref);
   if (--context->pending == 0) napi_unref_threadsafe_function(env, context->settled);
   job->settle(env, job->deferred);
-}
-
-napi_value enqueue(napi_env env, Context* context, std::unique_ptr<Job> job) {
-  napi_value promise;
-  napi_create_promise(env, &job->deferred, &promise);
-  if (context->pending++ == 0) napi_ref_threadsafe_function(env, context->settled);
-  {
-    std::lock_guard lock(context->mutex);
-    context->queue.push_back(std::move(job));
-  }
-  context->wake.notify_one();
-  return promise;
 }
 
 // Arguments.
@@ -158,7 +160,20 @@ const std::atomic<int32_t>* flag(napi_env env, Job& job, napi_value value) {
   Typed t;
   if (!typed(env, value, t) || t.bytes < 4) return nullptr;
   keep(env, job, value);
-  return static_cast<const std::atomic<int32_t>*>(t.data);
+  return job.cancel = static_cast<std::atomic<int32_t>*>(t.data);
+}
+
+napi_value enqueue(napi_env env, napi_value external, Context* context, std::unique_ptr<Job> job) {
+  napi_value promise;
+  napi_create_promise(env, &job->deferred, &promise);
+  keep(env, *job, external);
+  if (context->pending++ == 0) napi_ref_threadsafe_function(env, context->settled);
+  {
+    std::lock_guard lock(context->mutex);
+    context->queue.push_back(std::move(job));
+  }
+  context->wake.notify_one();
+  return promise;
 }
 
 // sets() -> names of the kernel sets this processor runs, best first.
@@ -171,13 +186,22 @@ napi_value sets(napi_env env, napi_callback_info) {
   return result;
 }
 
-void finalize(napi_env env, void* data, void*) {
+// JS holds the context no longer.
+void finalize(napi_env, void* data, void*) {
   auto* context = static_cast<Context*>(data);
   context->end();
   context->model.reset();
-  if (context->settled) napi_release_threadsafe_function(context->settled, napi_tsfn_abort);
-  (void)env;
-  delete context;
+  if (context->settled) napi_release_threadsafe_function(context->settled, napi_tsfn_release);
+  context->settled = nullptr;
+  context->let_go();
+}
+
+// The thread-safe function is about to go: released above or after dispose(), or because the process exits with the driver still at work.
+void closed(napi_env, void* data, void*) {
+  auto* context = static_cast<Context*>(data);
+  context->end();
+  context->settled = nullptr;
+  context->let_go();
 }
 
 // create(threads, set) -> context
@@ -190,7 +214,7 @@ napi_value create(napi_env env, napi_callback_info info) {
   auto* context = new Context;
   napi_value name, external;
   napi_create_string_utf8(env, "frugal", NAPI_AUTO_LENGTH, &name);
-  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, context, settle, &context->settled) != napi_ok) {
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, context, closed, context, settle, &context->settled) != napi_ok) {
     delete context;
     return fail(env, "create: no thread-safe function");
   }
@@ -199,9 +223,9 @@ napi_value create(napi_env env, napi_callback_info info) {
     context->model = std::make_unique<frugal::Model>(*set, int(threads));
     context->driver = std::thread([context] { context->drive(); });
   } catch (const std::exception& e) {
-    napi_release_threadsafe_function(context->settled, napi_tsfn_abort);
-    delete context;
-    return fail(env, e.what());
+    const std::string message = e.what();
+    finalize(env, context, nullptr);
+    return fail(env, message.c_str());
   }
   napi_create_external(env, context, finalize, nullptr, &external);
   return external;
@@ -261,7 +285,7 @@ napi_value fill(napi_env env, napi_callback_info info) {
     }
   };
   job->settle = [result](napi_env e, napi_deferred d) { napi_resolve_deferred(e, d, string(e, *result)); };
-  return enqueue(env, context, std::move(job));
+  return enqueue(env, a.value[0], context, std::move(job));
 }
 
 // progress(context) -> bytes of weights packed so far
@@ -349,7 +373,7 @@ napi_value run(napi_env env, napi_callback_info info) {
     for (uint32_t i = 0; i < 5; ++i) napi_set_element(e, result, i, number(e, values[i]));
     napi_resolve_deferred(e, d, result);
   };
-  return enqueue(env, context, std::move(job));
+  return enqueue(env, a.value[0], context, std::move(job));
 }
 
 // dispose(context) -> promise; runs under way finish first, then threads end and memory goes back.
@@ -359,12 +383,15 @@ napi_value dispose(napi_env env, napi_callback_info info) {
   if (!context) return fail(env, "dispose: context");
   auto job = std::make_unique<Job>();
   job->work = [context] { context->model.reset(); };
-  job->settle = [](napi_env e, napi_deferred d) {
+  job->settle = [context](napi_env e, napi_deferred d) {
+    context->end();
+    if (context->settled) napi_release_threadsafe_function(context->settled, napi_tsfn_release);
+    context->settled = nullptr;
     napi_value undefined;
     napi_get_undefined(e, &undefined);
     napi_resolve_deferred(e, d, undefined);
   };
-  return enqueue(env, context, std::move(job));
+  return enqueue(env, a.value[0], context, std::move(job));
 }
 
 // calibrate(kind, threads, set) -> promise of bytes or operations a second, 0 where memory is short. Kinds: native/runtime/calibrate.h.

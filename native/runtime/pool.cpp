@@ -13,10 +13,17 @@ namespace frugal {
 static constexpr int kSpins = 2000;
 
 Pool::Pool(int threads) : threads_(threads < 1 ? 1 : threads) {
-  for (int t = 1; t < threads_; ++t) workers_.emplace_back([this, t] { work(t); });
+  try {
+    for (int t = 1; t < threads_; ++t) workers_.emplace_back([this, t] { work(t); });
+  } catch (...) {
+    end();  // the system gives no more threads; those that run must not outlive us
+    throw;
+  }
 }
 
-Pool::~Pool() {
+Pool::~Pool() { end(); }
+
+void Pool::end() {
   {
     std::lock_guard lock(mutex_);
     ending_ = true;

@@ -11,7 +11,7 @@ namespace frugal {
 
 class Pool {
  public:
-  // The caller of run() is thread 0; `threads - 1` more are started.
+  // The caller of run() is thread 0; `threads - 1` more are started. Throws std::system_error where the system gives too few.
   explicit Pool(int threads);
   ~Pool();
   int threads() const { return threads_; }
@@ -21,6 +21,7 @@ class Pool {
   void barrier();
 
  private:
+  void end();
   void work(int thread);
   const int threads_;
   std::vector<std::thread> workers_;

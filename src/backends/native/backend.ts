@@ -37,9 +37,17 @@ export function createNativeBackend(options: NativeOptions = {}): { readonly bac
     backend: {
       name: "native",
       description: `native: C++, ${set}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
-      load: (graphs, weights, load) => loadNative(addon, addon.create(threads, set), graphs, weights, load),
+      load: async (graphs, weights, load) => loadNative(addon, createModel(addon, threads, set), graphs, weights, load),
     },
   };
+}
+
+function createModel(addon: Addon, threads: number, set: string): Handle {
+  try {
+    return addon.create(threads, set);
+  } catch (cause) {
+    throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `native: ${threads} threads can't be started (${(cause as Error).message}); ask for fewer`, { threads }, { cause });
+  }
 }
 
 /** The kernel sets that this processor runs, best first, or why there is no native core. */
