@@ -48,5 +48,7 @@ export async function calibrate(kind: Calibration, options: CalibrateOptions = {
     });
   const rate = await addon.calibrate(number, threads, set);
   if (rate > 0) return rate;
-  throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `calibrate: no memory or no threads for ${threads} threads; close other programs`, { threads });
+  throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `calibrate: no memory or no threads for ${threads} threads; close other programs`, {
+    threads,
+  });
 }
