@@ -14,6 +14,7 @@ import { type Graph, inOrder, sourceName } from "../src/graph/value.ts";
 import type { Checkpoint, Model } from "../src/models/family.ts";
 import { openModel } from "../src/models/index.ts";
 import { pageSize } from "../src/ops/cache.ts";
+import { positionsIn } from "../src/serving/embed.ts";
 import { decodeTensor } from "../src/tensor/stored.ts";
 
 const folder = fileURLToPath(new URL("./fixtures/families/", import.meta.url));
@@ -73,12 +74,18 @@ interface Part {
   readonly from: number;
   readonly to: number;
   readonly segments?: ArrayLike<number> | undefined;
+  /** Where they do not count from 0. */
+  readonly positions?: Int32Array | undefined;
 }
 
 /** Runs parts of sequences side by side; each has pages of its own, not next to each other. */
 async function run(loaded: LoadedModel, program: string, graph: Graph, parts: readonly Part[]): Promise<Outputs> {
-  const rows = parts.flatMap(({ ids, from, to, segments }) =>
-    Array.from({ length: to - from }, (_, i) => ({ id: ids[from + i]!, at: from + i, segment: segments?.[from + i] ?? 0 })),
+  const rows = parts.flatMap(({ ids, from, to, segments, positions }) =>
+    Array.from({ length: to - from }, (_, i) => ({
+      id: ids[from + i]!,
+      at: positions?.[from + i] ?? from + i,
+      segment: segments?.[from + i] ?? 0,
+    })),
   );
   const rowOffsets = [0];
   for (const { from, to } of parts) rowOffsets.push(rowOffsets.at(-1)! + to - from);
@@ -140,7 +147,8 @@ async function checkEncoder(backend: Backend, model: Model, cases: ReadonlyMap<s
   const labels = ["long", "short", "typed"].filter((label) => cases.has(`${label}.input_ids`));
   const parts = labels.map((label): Part => {
     const ids = cases.get(`${label}.input_ids`)!;
-    return { ids, from: 0, to: ids.length, segments: cases.get(`${label}.token_type_ids`) };
+    const positions = positionsIn(model, Int32Array.from(ids));
+    return { ids, from: 0, to: ids.length, segments: cases.get(`${label}.token_type_ids`), positions };
   });
   const got = await run(loaded, "embed", graphs["embed"]!, parts);
   const all = (key: string): number[] => labels.flatMap((label) => [...(cases.get(`${label}.${key}`) ?? [])]);

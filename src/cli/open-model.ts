@@ -10,7 +10,7 @@ import { progressLine } from "./output.ts";
 /** Loads MODEL, the command's first argument. `more` are options that the command knows better than its user. */
 export async function openModelOf(given: Given, signal: AbortSignal, more: LoadOptions & StepLimits = {}): Promise<ModelParts> {
   const { loadParts } = await import("../serving/load-parts.ts");
-  const { rows, outputRows, wantsTokenizer = true, ...loading } = more;
+  const { rows, outputRows, program, wantsTokenizer = true, ...loading } = more;
   const backend = given.text("backend");
   if (backend === "wasm")
     throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
@@ -32,7 +32,12 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: LoadO
         ...(context === undefined ? {} : { context }),
         ...(cache === undefined ? {} : { cache: cache.toUpperCase() as CacheFormat }),
       },
-      { wantsTokenizer, ...(rows === undefined ? {} : { rows }), ...(outputRows === undefined ? {} : { outputRows }) },
+      {
+        wantsTokenizer,
+        ...(rows === undefined ? {} : { rows }),
+        ...(outputRows === undefined ? {} : { outputRows }),
+        ...(program === undefined ? {} : { program }),
+      },
     );
   } finally {
     progress.end();

@@ -1,7 +1,6 @@
 /** Names of the tensors of BERT-like encoders. */
 import type { DecoderConfig } from "./decoder-config.ts";
 import { ggufPlaces } from "./decoder-places.ts";
-import { afterRows } from "./weight-places.ts";
 import type { Places } from "./weights-finder.ts";
 
 /** Each entry twice: weight and bias. */
@@ -13,11 +12,11 @@ const withBias = (names: Readonly<Record<string, string>>): Places =>
     ]),
   );
 
-export function bertPlaces(prefix: string, unusedPositions: number, classifier: Readonly<Record<string, string>>): Places {
+export function bertPlaces(prefix: string, classifier: Readonly<Record<string, string>>): Places {
   const layer = `${prefix}encoder.layer.#`;
   return {
     embedding: `${prefix}embeddings.word_embeddings.weight`,
-    positionEmbedding: afterRows(`${prefix}embeddings.position_embeddings.weight`, unusedPositions),
+    positionEmbedding: `${prefix}embeddings.position_embeddings.weight`,
     segmentEmbedding: `${prefix}embeddings.token_type_embeddings.weight`,
     ...withBias({
       embeddingNorm: `${prefix}embeddings.LayerNorm`,
@@ -35,11 +34,11 @@ export function bertPlaces(prefix: string, unusedPositions: number, classifier: 
   };
 }
 
-export function distilbertPlaces(unusedPositions: number): Places {
+export function distilbertPlaces(): Places {
   const layer = "distilbert.transformer.layer.#";
   return {
     embedding: "distilbert.embeddings.word_embeddings.weight",
-    positionEmbedding: afterRows("distilbert.embeddings.position_embeddings.weight", unusedPositions),
+    positionEmbedding: "distilbert.embeddings.position_embeddings.weight",
     ...withBias({
       embeddingNorm: "distilbert.embeddings.LayerNorm",
       "layers.#.attention.query": `${layer}.attention.q_lin`,

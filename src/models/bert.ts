@@ -16,9 +16,9 @@ interface Variant {
   readonly hidden: string;
   readonly activation: string;
   readonly basePrefix: string;
-  /** Rows at the start of the table of positions that nobody uses. */
-  readonly unusedPositions: (reader: ConfigReader) => number;
-  readonly places: (unusedPositions: number) => Places;
+  /** Positions count on from this id, leaving out tokens that have it; all those have its row. */
+  readonly padding?: (reader: ConfigReader) => number;
+  readonly places: () => Places;
   readonly ignored: readonly string[];
   readonly segments: boolean;
   /** A classifier of sequences is there where both tensors are: one of tokens lacks the second. */
@@ -43,8 +43,7 @@ const bertVariant: Variant = {
   hidden: "intermediate_size",
   activation: "hidden_act",
   basePrefix: "bert.",
-  unusedPositions: () => 0,
-  places: (unused) => bertPlaces("bert.", unused, { classifier: "classifier" }),
+  places: () => bertPlaces("bert.", { classifier: "classifier" }),
   classifier: { weight: "classifier.weight", needs: "pooler.dense.weight", over: "pooler" },
   ignored: bertKeys,
   segments: true,
@@ -53,8 +52,8 @@ const robertaVariant: Variant = {
   ...bertVariant,
   family: "RoBERTa",
   basePrefix: "roberta.",
-  unusedPositions: (reader) => reader.size("pad_token_id", 1, 0) + 1,
-  places: (unused) => bertPlaces("roberta.", unused, { classifierInner: "classifier.dense", classifier: "classifier.out_proj" }),
+  padding: (reader) => reader.size("pad_token_id", 1, 0),
+  places: () => bertPlaces("roberta.", { classifierInner: "classifier.dense", classifier: "classifier.out_proj" }),
   classifier: { weight: "classifier.out_proj.weight", needs: "classifier.dense.weight", over: "tanh" },
 };
 const distilbertVariant: Variant = {
@@ -85,11 +84,12 @@ function open(given: Checkpoint, variant: Variant): Model {
   const reader = openConfig(checkpoint);
   const config = readDecoderConfig(checkpoint, reader, variant.sizes);
   const gguf = checkpoint.kind === "gguf";
-  const unused = gguf ? 0 : variant.unusedPositions(reader);
-  const contextLength = config.contextLength - unused;
+  // In GGUF the rows before the first position are cut off.
+  const padding = gguf ? undefined : variant.padding?.(reader);
+  const contextLength = config.contextLength - (padding === undefined ? 0 : padding + 1);
   if (contextLength < 1)
-    throw reader.wrong(variant.sizes.contextLength, `is ${config.contextLength}, of which ${unused} are unused; it must be more`);
-  const places = gguf ? ggufEncoderPlaces(config) : variant.places(unused);
+    throw reader.wrong(variant.sizes.contextLength, `is ${config.contextLength}, but positions begin at ${padding! + 1}; it must be more`);
+  const places = gguf ? ggufEncoderPlaces(config) : variant.places();
   const has = (name: string): boolean => [name, variant.basePrefix + name].some((full) => checkpoint.tensors.has(full));
   const labels = checkpoint.tensors.get(variant.classifier.weight)?.shape[0];
   const spec: EncoderSpec = {
@@ -97,7 +97,7 @@ function open(given: Checkpoint, variant: Variant): Model {
     width: config.width,
     layers: Array.from({ length: config.layers }, () => layerOf(config, variant)),
     norm: { kind: "layer", epsilon: reader.positive(gguf ? "attention.layer_norm_epsilon" : "layer_norm_eps", gguf ? undefined : 1e-12) },
-    positions: contextLength,
+    positions: config.contextLength,
     segments: segmentRows(checkpoint, reader, variant),
     pooler: has("pooler.dense.weight"),
     classifier: labels === undefined || !has(variant.classifier.needs) ? undefined : { labels, over: variant.classifier.over },
@@ -117,7 +117,13 @@ function open(given: Checkpoint, variant: Variant): Model {
     places,
     basePrefix: variant.basePrefix,
     ignorable: heads,
+    positionsOf: padding === undefined ? undefined : (ids) => countFrom(ids, padding),
   });
+}
+
+function countFrom(ids: Int32Array, padding: number): Int32Array {
+  let last = padding;
+  return ids.map((id) => (id === padding ? padding : ++last));
 }
 
 /** Rows of the table of segments, if there is one. */

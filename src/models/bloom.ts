@@ -5,7 +5,7 @@ import { openConfig, readDecoderConfig, readTied } from "./decoder-config.ts";
 import { ggufPlainPlaces } from "./decoder-places.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
 import { fusedByHead } from "./gpt-neox.ts";
-import { textModel } from "./text-model.ts";
+import { countKept, textModel } from "./text-model.ts";
 import type { Places } from "./weights-finder.ts";
 
 export const bloom: ModelFamily = { name: "BLOOM", modelTypes: ["bloom"], ggufArchitectures: ["bloom"], open };
@@ -61,6 +61,7 @@ function open(checkpoint: Checkpoint): Model {
     checkpoint,
     reader,
     contextLength,
+    positionsOf: countKept,
     spec: () => ({
       vocabulary,
       width,

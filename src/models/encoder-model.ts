@@ -2,7 +2,7 @@
 import type { EncoderSpec } from "../blocks/encoder.ts";
 import type { Graph } from "../graph/value.ts";
 import type { ConfigReader } from "./config-reader.ts";
-import type { Checkpoint, Model } from "./family.ts";
+import type { Checkpoint, Model, PositionRule } from "./family.ts";
 import { countParameters, findWeights, type Places } from "./weights-finder.ts";
 
 export interface EncoderModelParts {
@@ -15,6 +15,7 @@ export interface EncoderModelParts {
   readonly places: Places;
   readonly basePrefix: string;
   readonly ignorable: readonly RegExp[];
+  readonly positionsOf?: PositionRule | undefined;
 }
 
 /** Checks that all of the configuration is understood, and finds the weights. */
@@ -33,6 +34,7 @@ export function encoderModel(parts: EncoderModelParts): Model {
     layers: spec.layers.length,
     embeddingSize: spec.width,
     weights,
+    positionsOf: parts.positionsOf,
     summary: {
       layers: spec.layers.length,
       width: spec.width,

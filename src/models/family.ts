@@ -32,6 +32,8 @@ export interface GraphOptions {
   readonly contextLength?: number;
 }
 
+export type PositionRule = (ids: Int32Array, kept: readonly boolean[]) => Int32Array;
+
 /** A model ready to be loaded by a backend. */
 export interface Model {
   readonly family: string;
@@ -45,6 +47,11 @@ export interface Model {
   /** Width of embeddings an encoder gives. */
   readonly embeddingSize: number;
   readonly weights: Weights;
+  /**
+   * The positions of a row's tokens, where the original counts something else than columns: the tokens that the mask keeps, or those that
+   * are no padding. `kept` says of each token whether the mask keeps it.
+   */
+  readonly positionsOf?: PositionRule | undefined;
   /** For messages and `inspect`: the configuration as understood. */
   readonly summary: Readonly<Record<string, string | number | boolean>>;
   /**

@@ -3,7 +3,7 @@ import type { LayerSpec } from "../blocks/layer.ts";
 import { readActivation } from "./activation-config.ts";
 import { openConfig, readDecoderConfig, readTied, usualSizeKeys } from "./decoder-config.ts";
 import type { Checkpoint, Model, ModelFamily } from "./family.ts";
-import { textModel } from "./text-model.ts";
+import { countKept, textModel } from "./text-model.ts";
 import { afterRows } from "./weight-places.ts";
 import type { Places } from "./weights-finder.ts";
 
@@ -28,6 +28,7 @@ function open(checkpoint: Checkpoint): Model {
     checkpoint,
     reader,
     contextLength,
+    positionsOf: countKept,
     spec: () => ({
       vocabulary,
       width,

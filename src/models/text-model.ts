@@ -2,7 +2,7 @@
 import { type DecoderSpec, generateGraph, scoreGraph } from "../blocks/decoder.ts";
 import type { Graph } from "../graph/value.ts";
 import type { ConfigReader } from "./config-reader.ts";
-import type { Checkpoint, GraphOptions, Model } from "./family.ts";
+import type { Checkpoint, GraphOptions, Model, PositionRule } from "./family.ts";
 import { countParameters, findWeights, type Places } from "./weights-finder.ts";
 
 export interface TextModelParts {
@@ -19,7 +19,14 @@ export interface TextModelParts {
   readonly places: Places;
   readonly basePrefix?: string | undefined;
   readonly ignorable?: readonly RegExp[] | undefined;
+  readonly positionsOf?: PositionRule;
 }
+
+/** Positions count the tokens that the mask keeps: padding before a text does not shift it. */
+export const countKept: PositionRule = (_, kept) => {
+  let before = 0;
+  return Int32Array.from(kept, (is) => (is ? before++ : before));
+};
 
 /** Checks that all of the configuration is understood, finds the weights, and builds the graphs when they are asked for. */
 export function textModel(parts: TextModelParts): Model {
@@ -39,6 +46,7 @@ export function textModel(parts: TextModelParts): Model {
     layers: spec.layers.length,
     embeddingSize: spec.embeddingWidth ?? spec.width,
     weights,
+    positionsOf: parts.positionsOf,
     summary: summaryOf(spec, contextLength),
     graphs: ({ contextLength: longest = contextLength }: GraphOptions = {}) => {
       const wanted = longest === contextLength || !parts.dependsOnLength ? spec : parts.spec(longest);

@@ -1,5 +1,6 @@
 /** Texts to vectors with an encoder: many short texts share a run. */
 import type { Outputs } from "../backends/backend.ts";
+import type { Model } from "../models/family.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { ModelParts } from "./load-parts.ts";
 
@@ -20,36 +21,39 @@ export interface EncoderRun {
   readonly rowOffsets: Int32Array;
 }
 
-/** Runs texts given as ids (and segments, 0 where absent), in order, as many at once as fit. Rejects with FRUGAL_CONTEXT_FULL, FRUGAL_BAD_ARGUMENT. */
-export async function* runEncoder(
-  parts: ModelParts,
-  texts: readonly Int32Array[],
-  segments?: readonly Int32Array[],
-  signal?: AbortSignal,
-): AsyncGenerator<EncoderRun> {
-  texts.forEach((ids) => checkText(ids, parts));
+/** A text as an encoder reads it: one number a token in each array. */
+export interface EncoderText {
+  readonly ids: Int32Array;
+  /** Absent: as the model counts them in a text without padding. */
+  readonly positions?: Int32Array;
+  /** Absent: 0. */
+  readonly segments?: Int32Array;
+}
+
+/** Runs texts in order, as many at once as fit. Rejects with FRUGAL_CONTEXT_FULL, FRUGAL_BAD_ARGUMENT. */
+export async function* runEncoder(parts: ModelParts, texts: readonly EncoderText[], signal?: AbortSignal): AsyncGenerator<EncoderRun> {
+  texts.forEach(({ ids }) => checkIds("encoder", ids, parts));
   for (let first = 0; first < texts.length;) {
     const rowOffsets = [0];
     while (first + rowOffsets.length - 1 < texts.length && rowOffsets.length <= Math.min(parts.sequences, parts.rows)) {
-      const end = rowOffsets.at(-1)! + texts[first + rowOffsets.length - 1]!.length;
+      const end = rowOffsets.at(-1)! + texts[first + rowOffsets.length - 1]!.ids.length;
       if (end > parts.rows) break;
       rowOffsets.push(end);
     }
     const count = rowOffsets.length - 1;
     const rows = rowOffsets.at(-1)!;
-    const join = (arrays: readonly Int32Array[]): Int32Array => {
+    const join = (arrayOf: (text: EncoderText) => Int32Array | undefined): Int32Array => {
       const joined = new Int32Array(rows);
-      arrays.forEach((array, i) => joined.set(array, rowOffsets[i]));
+      for (let i = 0; i < count; i++) joined.set(arrayOf(texts[first + i]!) ?? [], rowOffsets[i]);
       return joined;
     };
-    const own = texts.slice(first, first + count);
     const outputs = await parts.loaded.run({
       program: "embed",
       symbols: { T: rows, S: count, C: 0, R: 0 },
       inputs: {
-        tokens: join(own),
-        positions: join(own.map((ids) => Int32Array.from(ids, (_, i) => i))),
-        segments: segments === undefined ? new Int32Array(rows) : join(segments.slice(first, first + count)),
+        tokens: join(({ ids }) => ids),
+        positions: join(({ ids, positions }) => positions ?? positionsIn(parts.model, ids)),
+        segments: join(({ segments }) => segments),
         rowOffsets: Int32Array.from(rowOffsets),
       },
       ...(signal === undefined ? {} : { signal }),
@@ -58,6 +62,10 @@ export async function* runEncoder(
     first += count;
   }
 }
+
+/** Positions of a row's tokens; without `kept`, all are kept. */
+export const positionsIn = ({ positionsOf }: Model, ids: Int32Array, kept: readonly boolean[] = Array.from(ids, () => true)): Int32Array =>
+  positionsOf?.(ids, kept) ?? ids.map((_, column) => column);
 
 /** One vector a text, of `model.embeddingSize` numbers. */
 export async function embedTexts(parts: ModelParts, texts: readonly string[], options: EmbedOptions): Promise<Float32Array[]> {
@@ -69,9 +77,9 @@ export async function embedTexts(parts: ModelParts, texts: readonly string[], op
       { kind: model.kind },
     );
   const tokenizer = await opened.tokenizer();
-  const ids = texts.map((text) => fit(tokenizer.encode(text), parts, options.truncate === true));
+  const encoded = texts.map((text) => ({ ids: fit(tokenizer.encode(text), parts, options.truncate === true) }));
   const vectors: Float32Array[] = [];
-  for await (const { outputs, rowOffsets } of runEncoder(parts, ids, undefined, options.signal)) {
+  for await (const { outputs, rowOffsets } of runEncoder(parts, encoded, options.signal)) {
     const all = outputs["embeddings"] as Float32Array;
     for (let i = 0; i < rowOffsets.length - 1; i++) vectors.push(all.slice(i * model.embeddingSize, (i + 1) * model.embeddingSize));
   }
@@ -91,20 +99,18 @@ function normalize(vector: Float32Array): void {
   if (length > 0) vector.forEach((x, i) => (vector[i] = x / length));
 }
 
-function checkText(ids: Int32Array, { context, model: { vocabularySize } }: ModelParts): void {
-  if (ids.length === 0) throw new FrugalError("FRUGAL_BAD_ARGUMENT", "embed: a text has no tokens; leave empty texts out");
+/** Throws FRUGAL_BAD_ARGUMENT, FRUGAL_CONTEXT_FULL for a text that can't be run. */
+export function checkIds(what: string, ids: Int32Array, { context, model: { vocabularySize } }: ModelParts): void {
+  if (ids.length === 0) throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${what}: a text has no tokens; leave empty texts out`);
   if (ids.length > context)
     throw new FrugalError(
       "FRUGAL_CONTEXT_FULL",
-      `embed: a text has ${ids.length} tokens, but the context holds ${context}; split it, or set truncate`,
-      {
-        tokens: ids.length,
-        context,
-      },
+      `${what}: a text has ${ids.length} tokens, but the context holds ${context}; split it, or let it be cut`,
+      { tokens: ids.length, context },
     );
   const wrong = ids.find((id) => !(id >= 0 && id < vocabularySize));
   if (wrong !== undefined)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `ids: ${wrong} is not a token; ids go from 0 to ${vocabularySize - 1}`, {
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${what}: ${wrong} is not a token; ids go from 0 to ${vocabularySize - 1}`, {
       id: wrong,
       vocabularySize,
     });

@@ -1,65 +1,41 @@
 /** A model on named tensors, under the names that transformers gives them: for comparison with other implementations. */
+import { inOrder, sourceName } from "../graph/value.ts";
 import { pageSize } from "../ops/cache.ts";
-import { FrugalError, nearest } from "../tensor/error.ts";
-import type { Shape } from "../tensor/shape.ts";
-import { runEncoder } from "./embed.ts";
-import type { ModelParts } from "./load-parts.ts";
+import { FrugalError } from "../tensor/error.ts";
+import { checkIds, runEncoder } from "./embed.ts";
+import { type ForwardRow, forwardLength, forwardRows, isPlain, type NamedTensor } from "./forward-rows.ts";
+import type { LoadOptions, ModelParts, StepLimits } from "./load-parts.ts";
 import { pagesFor } from "./sequence.ts";
 
-export interface NamedTensor {
-  readonly shape: Shape;
-  readonly data: Float32Array;
+/** Rows of logits in one run, where a text is run in pieces. */
+const rowsAtOnce = 64;
+
+/** What a model must be loaded with for these inputs. */
+export function forwardLoading(inputs: ReadonlyMap<string, NamedTensor>): LoadOptions & StepLimits {
+  const length = forwardLength(inputs);
+  const loading = { context: length, sequences: 1, wantsTokenizer: false, cache: "F32" } as const;
+  // A cache holds no text that begins elsewhere than at position 0, or has gaps.
+  return isPlain(inputs) ? { ...loading, outputRows: rowsAtOnce } : { ...loading, program: "score", rows: length, outputRows: length };
 }
-
-/** Tokens of one row of `input_ids` that the mask keeps, and their places in it. */
-interface Row {
-  readonly ids: Int32Array;
-  readonly segments: Int32Array;
-  readonly columns: readonly number[];
-}
-
-const inputNames = ["input_ids", "attention_mask", "token_type_ids"];
-/** Rows of logits in one run; loaded models must allow as many. */
-export const forwardRows = 64;
-
-/** The most tokens in a row of `input_ids`: the context to load with. */
-export const forwardLength = (inputs: ReadonlyMap<string, NamedTensor>): number => inputIds(inputs).shape.at(-1)!;
 
 /**
- * Takes `input_ids` [batch, length] or [length], and `attention_mask` (0: left out) and `token_type_ids` of the same shape.
- * A text model gives `logits` and `last_hidden_state`, an encoder `last_hidden_state` and, where it has one, `pooler_output`;
- * places that the mask leaves out are 0. Rejects with FRUGAL_BAD_ARGUMENT, FRUGAL_SHAPE.
+ * Takes `input_ids` [batch, length] or [length], and of the same shape `attention_mask` (0: left out), `token_type_ids`, `position_ids`.
+ * A text model gives `logits` and `last_hidden_state`, an encoder `last_hidden_state` and, where it has them, `pooler_output` and the
+ * `logits` of its classifier; places that the mask leaves out are 0. The model is loaded as `forwardLoading` says.
+ * Rejects with FRUGAL_BAD_ARGUMENT, FRUGAL_SHAPE, FRUGAL_UNSUPPORTED.
  */
 export async function forward(
   parts: ModelParts,
   inputs: ReadonlyMap<string, NamedTensor>,
   signal?: AbortSignal,
 ): Promise<Map<string, NamedTensor>> {
-  const given = inputIds(inputs);
-  for (const [name, { shape }] of inputs) {
-    if (!inputNames.includes(name)) {
-      const near = nearest(name, inputNames);
-      throw new FrugalError(
-        "FRUGAL_BAD_ARGUMENT",
-        `forward: there is no input ${JSON.stringify(name)}; ${near === undefined ? `there are ${inputNames.join(", ")}` : `did you mean ${near}?`}`,
-        { name },
-      );
-    }
-    if (shape.join() !== given.shape.join())
-      throw new FrugalError(
-        "FRUGAL_SHAPE",
-        `forward: ${name} has shape [${shape.join(", ")}], but input_ids has [${given.shape.join(", ")}]; give both the same`,
-        { name },
-      );
-  }
-  const length = given.shape.at(-1)!;
-  const count = given.data.length / length;
-  const rows = Array.from({ length: count }, (_, i) => rowOf(inputs, i, length));
+  const { rows, length, batch } = forwardRows(inputs, parts.model);
+  checkUsed(parts, inputs, rows);
   const collected = new Map<string, { readonly values: Float32Array; readonly width: number; readonly whole: boolean }>();
   /** Puts `data`, one piece a token of `row` from `from` on (or one piece for the whole row), where the outputs want it. */
   const collect = (name: string, index: number, from: number, data: Float32Array, pieces: number, whole: boolean): void => {
     const width = data.length / pieces;
-    const found = collected.get(name) ?? { values: new Float32Array(count * (whole ? 1 : length) * width), width, whole };
+    const found = collected.get(name) ?? { values: new Float32Array(rows.length * (whole ? 1 : length) * width), width, whole };
     collected.set(name, found);
     for (let i = 0; i < pieces; i++) {
       const at = whole ? index : index * length + rows[index]!.columns[from + i]!;
@@ -69,13 +45,8 @@ export async function forward(
   if (parts.model.kind === "text")
     for (const [i, row] of rows.entries())
       await runText(parts, row, (name, from, data, pieces) => collect(name, i, from, data, pieces, false), signal);
-  else {
-    for await (const { outputs, first, rowOffsets } of runEncoder(
-      parts,
-      rows.map((row) => row.ids),
-      rows.map((row) => row.segments),
-      signal,
-    ))
+  else
+    for await (const { outputs, first, rowOffsets } of runEncoder(parts, rows, signal))
       for (const [key, name] of encoderOutputs) {
         const values = outputs[key] as Float32Array | undefined;
         if (values === undefined) continue;
@@ -86,12 +57,10 @@ export async function forward(
           collect(name, first + i, 0, values.subarray(from * width, to * width), to - from, whole);
         }
       }
-  }
-  const batch = given.shape.slice(0, -1);
   return new Map(
     [...collected].map(([name, { values, width, whole }]) => [
       name,
-      { shape: whole ? [...batch, width] : [...given.shape, width], data: values },
+      { shape: whole ? [...batch, width] : [...batch, length, width], data: values },
     ]),
   );
 }
@@ -102,32 +71,45 @@ const encoderOutputs = [
   ["logits", "logits"],
 ] as const;
 
-/** One sequence through the program with a cache, so many rows at a time. */
-async function runText(
-  { loaded, model, context }: ModelParts,
-  { ids }: Row,
-  collect: (name: string, from: number, data: Float32Array, pieces: number) => void,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const wrong = ids.find((id) => id < 0 || id >= model.vocabularySize);
-  if (wrong !== undefined)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `input_ids: ${wrong} is not a token; ids go from 0 to ${model.vocabularySize - 1}`, {
-      id: wrong,
-    });
-  if (ids.length > context)
-    throw new FrugalError("FRUGAL_CONTEXT_FULL", `input_ids: ${ids.length} tokens, but the context holds ${context}`, {
-      tokens: ids.length,
-      context,
-    });
-  const pages = pagesFor(ids.length, pageSize);
-  for (let from = 0; from < ids.length; from += forwardRows) {
-    const to = Math.min(from + forwardRows, ids.length);
-    const outputs = await loaded.run({
-      program: "generate",
-      symbols: { T: to - from, S: 1, C: pages, R: to - from },
+/** Refuses what the model has no use for, and what it would answer differently. */
+function checkUsed({ model, opened, graph }: ModelParts, inputs: ReadonlyMap<string, NamedTensor>, rows: readonly ForwardRow[]): void {
+  const values = inOrder(graph.outputs.values());
+  const takes = (name: string): boolean => values.some((value) => value.op === "input" && sourceName(value) === name);
+  const refuse = (input: string, problem: string): never => {
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `forward: ${input}: ${opened.name} ${problem}`, { input });
+  };
+  if (!takes("segments") && rows.some(({ segments }) => segments.some((segment) => segment !== 0)))
+    refuse("token_type_ids", "has no token types; leave them out");
+  if (inputs.has("position_ids")) {
+    if (!takes("positions")) refuse("position_ids", "has no positions to be told; leave them out");
+    // transformers takes such a row for several texts side by side.
+    if (
+      model.kind === "text" &&
+      !rows.every(({ positions, columns }) => positions.every((p, i) => p - positions[0]! === columns[i]! - columns[0]!))
+    )
+      refuse("position_ids", "reads one text a row, whose positions count on by 1; give each text a row");
+  }
+  const window = Math.min(...values.flatMap(({ attributes: { window: size } }) => (typeof size === "number" ? [size] : [])));
+  const span = ({ columns }: ForwardRow): number => columns.at(-1)! - columns[0]! + 1;
+  if (rows.some((row) => span(row) > row.columns.length && span(row) > window))
+    refuse("attention_mask", `sees ${window} tokens back, which gaps in the mask would shift; mask only the ends of a row`);
+}
+
+type Collect = (name: string, from: number, data: Float32Array, pieces: number) => void;
+
+async function runText(parts: ModelParts, row: ForwardRow, collect: Collect, signal: AbortSignal | undefined): Promise<void> {
+  const { ids } = row;
+  checkIds("input_ids", ids, parts);
+  const step = parts.program === "score" ? ids.length : rowsAtOnce;
+  for (let from = 0; from < ids.length; from += step) {
+    const to = Math.min(from + step, ids.length);
+    const pages = pagesFor(ids.length, pageSize);
+    const outputs = await parts.loaded.run({
+      program: parts.program,
+      symbols: { T: to - from, S: 1, C: parts.program === "score" ? 0 : pages, R: to - from },
       inputs: {
         tokens: ids.slice(from, to),
-        positions: Int32Array.from({ length: to - from }, (_, i) => from + i),
+        positions: row.positions.slice(from, to),
         rowOffsets: Int32Array.of(0, to - from),
         contextLengths: Int32Array.of(to),
         pageTable: Int32Array.from({ length: pages }, (_, i) => i),
@@ -138,27 +120,4 @@ async function runText(
     collect("logits", from, outputs["logits"] as Float32Array, to - from);
     collect("last_hidden_state", from, outputs["hidden"] as Float32Array, to - from);
   }
-}
-
-function inputIds(inputs: ReadonlyMap<string, NamedTensor>): NamedTensor {
-  const ids = inputs.get("input_ids");
-  if (ids === undefined)
-    throw new FrugalError(
-      "FRUGAL_BAD_ARGUMENT",
-      `forward: input_ids is missing; the file holds ${[...inputs.keys()].join(", ") || "nothing"}`,
-    );
-  if ((ids.shape.length === 1 || ids.shape.length === 2) && ids.data.length > 0) return ids;
-  throw new FrugalError("FRUGAL_SHAPE", `forward: input_ids has shape [${ids.shape.join(", ")}]; give [length] or [batch, length]`);
-}
-
-function rowOf(inputs: ReadonlyMap<string, NamedTensor>, index: number, length: number): Row {
-  const at = (name: string, column: number, absent: number): number => inputs.get(name)?.data[index * length + column] ?? absent;
-  const columns = Array.from({ length }, (_, column) => column).filter((column) => at("attention_mask", column, 1) !== 0);
-  if (columns.length === 0)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `forward: attention_mask leaves nothing of row ${index}; leave the row out`);
-  return {
-    ids: Int32Array.from(columns, (column) => at("input_ids", column, 0)),
-    segments: Int32Array.from(columns, (column) => at("token_type_ids", column, 0)),
-    columns,
-  };
 }

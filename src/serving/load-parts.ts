@@ -1,5 +1,6 @@
 /** From a checkpoint's name to a model that a backend has loaded: the steps of `load`, also for those who need what lies beneath. */
 import type { Backend, CacheFormat, LoadedModel } from "../backends/backend.ts";
+import type { Graph } from "../graph/value.ts";
 import type { Model } from "../models/family.ts";
 import { openModel } from "../models/index.ts";
 import { pageSize } from "../ops/cache.ts";
@@ -40,6 +41,8 @@ export interface StepLimits {
   readonly rows?: number;
   /** Most rows of logits in a step. Default: `sequences`. */
   readonly outputRows?: number;
+  /** Of a text model: "generate" keeps a cache, "score" runs whole texts. Default "generate". */
+  readonly program?: "generate" | "score";
   /** Build the tokenizer while the backend loads. Default true. */
   readonly wantsTokenizer?: boolean;
 }
@@ -49,13 +52,16 @@ export interface ModelParts {
   readonly model: Model;
   readonly backend: Backend;
   readonly loaded: LoadedModel;
+  /** The program that was loaded, and its graph. */
+  readonly program: string;
+  readonly graph: Graph;
   /** Tokens a sequence may have. */
   readonly context: number;
   /** Most tokens, and most sequences, in a run. */
   readonly rows: number;
   readonly sequences: number;
   readonly cacheFormat: CacheFormat;
-  /** Of models that write text. */
+  /** Of models that write text, loaded with a cache. */
   readonly engine: Engine | undefined;
   dispose(): Promise<void>;
 }
@@ -111,9 +117,9 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   const sequences = options.sequences ?? 8;
   const graphs = model.graphs({ contextLength: wanted });
   const isText = model.kind === "text";
-  const program = isText ? "generate" : "embed";
+  const program = isText ? (options.program ?? "generate") : "embed";
   const graph = graphs[program]!;
-  const perToken = isText ? cacheBytesPerToken(graph, cacheFormat) : 0;
+  const perToken = cacheBytesPerToken(graph, cacheFormat);
   const context = fitContext(model, wanted, options, perToken);
   const pages = pagesFor(context, pageSize);
   // An encoder reads a text at once, however long.
@@ -121,7 +127,7 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   const outputRows = Math.min(options.outputRows ?? sequences, rows);
   const loading = backend.load({ [program]: graph }, model.weights, {
     caps: { T: rows, S: Math.min(sequences, rows), C: pages, R: Math.max(1, outputRows) },
-    ...(isText ? { cachePages: pages, cacheFormat } : {}),
+    ...(perToken > 0 ? { cachePages: pages, cacheFormat } : {}),
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress: (done, total) => onProgress({ stage: "weights", done, total }) }),
   });
@@ -133,23 +139,26 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
     await loaded.dispose();
     throw tooLarge(opened.name, used, memory, "shorten the context, keep the cache in Q8_0, or take a smaller model");
   }
-  const engine = isText
-    ? createEngine(loaded, {
-        vocabularySize: model.vocabularySize,
-        context,
-        cachePages: pages,
-        pageSize,
-        rows,
-        sequences: Math.min(sequences, rows),
-        outputRows,
-      })
-    : undefined;
+  const engine =
+    program === "generate"
+      ? createEngine(loaded, {
+          vocabularySize: model.vocabularySize,
+          context,
+          cachePages: pages,
+          pageSize,
+          rows,
+          sequences: Math.min(sequences, rows),
+          outputRows,
+        })
+      : undefined;
   let disposed: Promise<void> | undefined;
   return {
     opened,
     model,
     backend,
     loaded,
+    program,
+    graph,
     context,
     rows,
     sequences,

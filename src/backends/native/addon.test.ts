@@ -16,13 +16,21 @@ test.skipIf("reason" in found).each([
   ["none is disposed", "console.log('end');"],
   ["it is told to end at once", "models.forEach((model) => addon.dispose(model)); console.log('end'); process.exit(0);"],
 ])("the process ends well where %s", (_, script) => {
-  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["-e", start + script], { encoding: "utf8", timeout: 20_000, killSignal: "SIGKILL" });
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["-e", start + script], {
+    encoding: "utf8",
+    timeout: 20_000,
+    killSignal: "SIGKILL",
+  });
   expect({ status, signal, stdout, stderr }).toEqual({ status: 0, signal: null, stdout: "end\n", stderr: "" });
 });
 
 test.skipIf("reason" in found || process.platform !== "linux")("too many threads for the system are an error, not the end", () => {
   const script = `const addon = require(${JSON.stringify(path)}); try { addon.create(1000, addon.sets()[0]); console.log("started"); } catch (error) { console.log(error.code); }`;
-  const { status, stdout } = spawnSync("sh", ["-c", 'ulimit -v 4000000; exec "$0" -e "$1"', process.execPath, script], { encoding: "utf8", timeout: 20_000, killSignal: "SIGKILL" });
+  const { status, stdout } = spawnSync("sh", ["-c", 'ulimit -v 4000000; exec "$0" -e "$1"', process.execPath, script], {
+    encoding: "utf8",
+    timeout: 20_000,
+    killSignal: "SIGKILL",
+  });
   expect([status, stdout]).toEqual([0, "FRUGAL_NATIVE\n"]);
 });
 

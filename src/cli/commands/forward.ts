@@ -2,7 +2,8 @@
 import { openFile } from "../../formats/files.ts";
 import { readSafetensors } from "../../formats/safetensors.ts";
 import { writeSafetensors } from "../../formats/safetensors-write.ts";
-import { forward as runForward, forwardLength, forwardRows, type NamedTensor } from "../../serving/forward.ts";
+import { forward as runForward, forwardLoading } from "../../serving/forward.ts";
+import type { NamedTensor } from "../../serving/forward-rows.ts";
 import { formatByName } from "../../tensor/formats/index.ts";
 import { decodeTensor } from "../../tensor/stored.ts";
 import { cacheOption, type Command, model, UsageError } from "../command.ts";
@@ -14,7 +15,11 @@ export const forward: Command = {
   summary: "Runs a model on the tensors of a safetensors file and writes what it gives to another, under the names of transformers.",
   arguments: [model],
   options: [
-    { name: "inputs", value: { label: "FILE", kind: "text" }, help: "input_ids, and attention_mask and token_type_ids where wanted" },
+    {
+      name: "inputs",
+      value: { label: "FILE", kind: "text" },
+      help: "input_ids, and attention_mask, token_type_ids and position_ids where wanted",
+    },
     { name: "out", value: { label: "FILE", kind: "text" }, help: "where logits, last_hidden_state, pooler_output are written" },
     cacheOption,
   ],
@@ -22,8 +27,7 @@ export const forward: Command = {
     const [from, to] = [given.text("inputs"), given.text("out")];
     if (from === undefined || to === undefined) throw new UsageError(`forward: --${from === undefined ? "inputs" : "out"} FILE is missing`);
     const inputs = await readInputs(from);
-    const limits = { context: forwardLength(inputs), sequences: 1, outputRows: forwardRows, wantsTokenizer: false };
-    await withModel(given, { ...limits, ...(given.flag("kv") ? {} : { cache: "F32" }) }, async (parts, signal) => {
+    await withModel(given, forwardLoading(inputs), async (parts, signal) => {
       const outputs = await runForward(parts, inputs, signal);
       const bytesOf = (data: Float32Array): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
       await writeSafetensors(
