@@ -106,6 +106,7 @@ struct Matrix {
   int type = 0;  // ggml's number
   int64_t rows = 0, inputs = 0;
   size_t group_bytes = 0, scale_bytes = 0;  // of a group
+  int64_t experts = 1;                      // that share the rows; the groups of each are its own
   const uint8_t* group(int64_t index) const { return data + size_t(index) * group_bytes; }
   const uint8_t* group_scales(int64_t index) const { return scales + size_t(index) * scale_bytes; }
 };

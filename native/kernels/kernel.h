@@ -21,6 +21,19 @@ template <class F> static inline void share(const Step& step, int64_t count, int
     work(piece * grain, last < count ? last : count);
   }
 }
+// The same, each thread from a part of its own, so that it reads one stream of memory; then from what is left of the others'.
+template <class F> static inline void share_parts(const Step& step, int thread, int threads, int64_t count, int64_t grain, F work) {
+  if (!step.claims) return share(step, count, grain, work);
+  for (int i = 0; i < threads; ++i) {
+    const int part = (thread + i) % threads;
+    const int64_t begin = count * part / threads, end = count * (part + 1) / threads;
+    for (;;) {
+      const int64_t first = begin + step.claims[part].next.fetch_add(1, std::memory_order_relaxed) * grain;
+      if (first >= end) break;
+      work(first, first + grain < end ? first + grain : end);
+    }
+  }
+}
 // A piece of the rows large enough to be worth the counter: about 16 K numbers.
 static inline int64_t row_grain(int64_t width) { return width >= 16384 ? 1 : 16384 / (width > 0 ? width : 1); }
 

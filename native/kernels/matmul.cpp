@@ -134,7 +134,7 @@ KERNEL(linear) {
   // At least eight pieces a thread where there is enough work, at most 16 groups a piece.
   const int64_t total = starts[count], even = total / (threads * 8);
   const int64_t grain = even < 1 ? 1 : even > 16 ? 16 : even;
-  share(step, total, grain, [&](int64_t first, int64_t last) {
+  share_parts(step, thread, threads, total, grain, [&](int64_t first, int64_t last) {
     for (int i = 0; i < count; ++i) {
       const int64_t from = first > starts[i] ? first : starts[i], to = last < starts[i + 1] ? last : starts[i + 1];
       if (from < to) linears[i].run(from - starts[i], to - starts[i], x.f(), a, rows);

@@ -5,15 +5,19 @@
 
 namespace frugal::FRUGAL_ISA {
 
+static inline float peak_of_32(const float* x) {
+  F32 peaks = splat(0);
+  for (int i = 0; i < 32; i += kLanes) {
+    const F32 v = load(x + i);
+    peaks = max(peaks, max(v, -v));
+  }
+  return max(peaks);
+}
+
 static inline void quantize_row(const float* x, const Activations& a, int64_t row) {
   int8_t* codes = a.codes + row * a.inputs;
   for (int64_t b = 0; b < a.blocks; ++b, x += 32, codes += 32) {
-    F32 peak = splat(0);
-    for (int i = 0; i < 32; i += kLanes) {
-      const F32 v = load(x + i);
-      peak = max(peak, max(v, -v));
-    }
-    const float largest = max(peak), scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0.0f;
+    const float largest = peak_of_32(x), scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0.0f;
     int32_t sums[2];
     for (int half = 0; half < 2; ++half) {
       I32 total = splat_i(0);

@@ -25,7 +25,7 @@ int Model::add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts) {
   if (group_bytes == 0 || stored_row_bytes(type, inputs) == 0 || experts < 1 || rows % experts != 0) return -1;
   const int64_t per = rows / experts, groups = (per + kGroupRows - 1) / kGroupRows;
   const size_t scale_bytes = packed_scale_bytes(type, inputs), codes = page_round(group_bytes * size_t(groups * experts));
-  matrices_.push_back({{nullptr, nullptr, type, rows, inputs, group_bytes, scale_bytes}, experts, per, groups, packed_bytes_, packed_bytes_ + codes});
+  matrices_.push_back({{nullptr, nullptr, type, rows, inputs, group_bytes, scale_bytes, experts}, experts, per, groups, packed_bytes_, packed_bytes_ + codes});
   packed_bytes_ += codes + page_round(scale_bytes * size_t(groups * experts));
   return int(matrices_.size()) - 1;
 }

@@ -57,7 +57,7 @@ class Model {
     size_t offset, scale_offset;
   };
   struct alignas(64) StepState {
-    std::atomic<int32_t> next, fault, detail, stop, failed;
+    std::atomic<int32_t> next, fault, detail, stop, failed, ready;
   };
   bool resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Array& array) const;
 

@@ -26,7 +26,7 @@ bool parse_program(const int32_t* words, size_t count, int kernels, Program& pro
     step.integers.assign(words + at, words + at + integers);
     at += size_t(integers);
     step.numbers.resize(size_t(numbers));
-    memcpy(step.numbers.data(), words + at, size_t(numbers) * 4);
+    if (numbers > 0) memcpy(step.numbers.data(), words + at, size_t(numbers) * 4);
     at += size_t(numbers);
     program.push_back(std::move(step));
   }

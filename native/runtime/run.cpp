@@ -1,6 +1,8 @@
 // Model: programs, memory and runs.
 #include <algorithm>
 
+#include "check.h"
+#include "ahead.h"
 #include "model.h"
 
 namespace frugal {
@@ -92,16 +94,22 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
   std::vector<Step> steps(program.size());
   const auto states = std::make_unique<StepState[]>(program.size());
   std::vector<uint8_t> small(program.size());
+  size_t linears = 0;
+  for (const auto& step : program) linears += step.kernel == kKernel_linear;
+  std::vector<Claim> claims(linears * size_t(pool_.threads()));
+  linears = 0;
   size_t at = 0;
   for (size_t i = 0; i < program.size(); ++i) {
     const ProgramStep& from = program[i];
-    states[i].next = states[i].fault = states[i].detail = states[i].stop = 0;
+    states[i].next = states[i].fault = states[i].detail = states[i].stop = states[i].ready = 0;
     states[i].failed = -1;
     steps[i] = {from.kernel, int(from.operands.size()), int(from.integers.size()), int(from.numbers.size()), &arrays[at], from.integers.data(), from.numbers.data(),
-                &cache_, &states[i].next, &states[i].fault, &states[i].detail, nullptr, scratch_bytes_};
+                &cache_, &states[i].next, nullptr, &states[i].fault, &states[i].detail, nullptr, scratch_bytes_};
     for (const auto& operand : from.operands)
       if (!resolve(operand, symbols, inputs, outputs, arrays[at++])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
+    if (!fits_kernel(steps[i])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
     small[i] = is_small(steps[i]);
+    if (from.kernel == kKernel_linear) steps[i].claims = &claims[linears++ * size_t(pool_.threads())];
   }
   Outcome outcome;
   pool_.run([&](int thread) {
@@ -109,8 +117,11 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
     for (size_t i = 0; i < steps.size(); ++i) {
       // Runs of small steps are thread 0's alone, with one barrier behind the last of them.
       size_t last = i;
-      if (small[i])
+      if (small[i]) {
         while (last + 1 < steps.size() && small[last + 1]) ++last;
+        // Who has nothing to do meanwhile brings the next weights nearer; thread 0 only starts its own on the way.
+        if (last + 1 < steps.size() && steps[last + 1].claims) read_ahead(steps[last + 1], thread, pool_.threads(), thread == 0 ? 4096 : 192 << 10, states[last].ready);
+      }
       for (; i <= last; ++i) {
         if (small[i] && thread != 0) continue;
         Step step = steps[i];
@@ -122,6 +133,7 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
         }
       }
       i = last;
+      if (thread == 0) states[i].ready.store(1, std::memory_order_relaxed);
       // Thread 0 decides for all, in a place of its own for each barrier, so that nobody is left waiting.
       if (thread == 0 && cancel && cancel->load(std::memory_order_relaxed)) states[i].stop = 1;
       pool_.barrier();

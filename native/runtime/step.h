@@ -41,6 +41,10 @@ struct Cache {
   int layer_count = 0;
 };
 
+struct alignas(64) Claim {
+  std::atomic<int32_t> next{0};
+};
+
 struct Step {
   int kernel = 0;
   int array_count = 0, integer_count = 0, number_count = 0;
@@ -50,6 +54,8 @@ struct Step {
   const Cache* cache = nullptr;
   // Zero at the start of each run: threads take chunks of work from it.
   std::atomic<int32_t>* next = nullptr;
+  // For steps that read much memory: a counter for each thread's own part of the work, which others take from when theirs is done.
+  Claim* claims = nullptr;
   // Set by a kernel that met an id out of range or the like; the value says which rule.
   std::atomic<int32_t>* fault = nullptr;
   // The number that broke the rule.

@@ -13,6 +13,11 @@ typedef uint8_t Bytes __attribute__((vector_size(32)));
 static inline F32 fma(F32 a, F32 b, F32 c) { return (F32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 static inline F32 sqrt(F32 a) { return (F32)_mm256_sqrt_ps((__m256)a); }
 static inline F32 round(F32 a) { return (F32)_mm256_round_ps((__m256)a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+// Lanes i and i ^ n change places.
+template <int n> static inline F32 swapped(F32 v) {
+  if constexpr (n == 4) return (F32)_mm256_permute2f128_ps((__m256)v, (__m256)v, 1);
+  else return (F32)_mm256_permute_ps((__m256)v, n == 2 ? 0x4e : 0xb1);
+}
 static inline F32 load_half(const uint16_t* p) { return (F32)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)); }
 static inline void store_half(uint16_t* p, F32 v) { _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT)); }
 static inline F32 load_bfloat(const uint16_t* p) {

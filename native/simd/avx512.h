@@ -14,6 +14,12 @@ typedef uint8_t Bytes __attribute__((vector_size(64)));
 static inline F32 fma(F32 a, F32 b, F32 c) { return (F32)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 static inline F32 sqrt(F32 a) { return (F32)_mm512_sqrt_ps((__m512)a); }
 static inline F32 round(F32 a) { return (F32)_mm512_roundscale_ps((__m512)a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+// Lanes i and i ^ n change places.
+template <int n> static inline F32 swapped(F32 v) {
+  if constexpr (n == 8) return (F32)_mm512_shuffle_f32x4((__m512)v, (__m512)v, 0x4e);
+  else if constexpr (n == 4) return (F32)_mm512_shuffle_f32x4((__m512)v, (__m512)v, 0xb1);
+  else return (F32)_mm512_permute_ps((__m512)v, n == 2 ? 0x4e : 0xb1);
+}
 static inline F32 load_half(const uint16_t* p) { return (F32)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
 static inline void store_half(uint16_t* p, F32 v) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT)); }
 static inline F32 load_bfloat(const uint16_t* p) {

@@ -19,6 +19,8 @@ static inline F32 round(F32 a) {  // to nearest even, for |a| < 2^22
   const F32 magic = F32{} + 12582912.0f;
   return (a + magic) - magic;
 }
+// Lanes i and i ^ n change places.
+template <int n> static inline F32 swapped(F32 v) { return F32{v[0 ^ n], v[1 ^ n], v[2 ^ n], v[3 ^ n]}; }
 static inline float half_to_float(uint16_t h) {
   const uint32_t sign = uint32_t(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 1023;
   uint32_t bits;

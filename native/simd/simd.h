@@ -36,27 +36,16 @@ static inline F32 to_float(I32 v) { return __builtin_convertvector(v, F32); }
 static inline I32 bits_of(F32 v) { I32 r; memcpy(&r, &v, sizeof r); return r; }
 static inline F32 from_bits(I32 v) { F32 r; memcpy(&r, &v, sizeof r); return r; }
 
-// Halving sums and maxima: a fixed tree for each instruction set.
-static inline float sum(F32 v) {
-  float t[kLanes];
-  memcpy(t, &v, sizeof v);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) t[i] += t[i + half];
-  return t[0];
+// Sums and maxima of all lanes, by halves: a fixed tree for each instruction set.
+template <class F> static inline F32 by_halves(F32 v, F combine) {
+  if constexpr (kLanes == 16) v = combine(v, swapped<8>(v));
+  if constexpr (kLanes >= 8) v = combine(v, swapped<4>(v));
+  v = combine(v, swapped<2>(v));
+  return combine(v, swapped<1>(v));
 }
-static inline float max(F32 v) {
-  float t[kLanes];
-  memcpy(t, &v, sizeof v);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) t[i] = t[i] > t[i + half] ? t[i] : t[i + half];
-  return t[0];
-}
-
-static inline int32_t sum(I32 v) {
-  int32_t total = 0;
-  for (int i = 0; i < kLanes; ++i) total += v[i];
-  return total;
-}
+static inline float sum(F32 v) { return by_halves(v, [](F32 a, F32 b) { return a + b; })[0]; }
+static inline float max(F32 v) { return by_halves(v, [](F32 a, F32 b) { return max(a, b); })[0]; }
+static inline int32_t sum(I32 v) { return bits_of(by_halves(from_bits(v), [](F32 a, F32 b) { return from_bits(bits_of(a) + bits_of(b)); }))[0]; }
 // The low byte of each lane.
 static inline void store_s8(int8_t* p, I32 v) {
   typedef int8_t Narrow __attribute__((vector_size(kLanes)));

@@ -127,7 +127,7 @@ class LoweringState {
   quantized(x: Value): Operand {
     const known = this.#quantized.get(x);
     if (known) return known;
-    const codes = this.buffer(scaled(elements(x.shape), 15 / 32), []);
+    const codes = this.buffer(scaled(elements(x.shape), 15 / 32), [x.shape[0]!, (fixed(x.shape[1]!) / 32) * 15]);
     this.step("quantize", [this.operand(x), codes]);
     this.#quantized.set(x, codes);
     return codes;

@@ -1,0 +1,13 @@
+// Reading weights ahead: a thread that would wait asks for the first of its part of the next product's weights, so that memory is not idle.
+// Decode of Gemma 3 270M Q4_K_M, 2 threads, same minutes: 121 to 147 tokens/s, together with contiguous parts for threads.
+#pragma once
+#include <atomic>
+
+#include "step.h"
+
+namespace frugal {
+
+// Prefetches up to `bytes` of what thread `thread` reads first in a linear step; ends early when `stop` is not 0.
+void read_ahead(const Step& linear, int thread, int threads, size_t bytes, const std::atomic<int32_t>& stop);
+
+}  // namespace frugal
