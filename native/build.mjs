@@ -21,8 +21,8 @@ const compiler = [process.env.CXX, ...compilers].find((name) => name && spawnSyn
 if (!compiler) stop(`no C++ compiler found (looked for ${compilers.join(", ")}); install clang or g++ for the fast backend`);
 const clang = /clang/.test(compiler) || /clang/.test(String(spawnSync(compiler, ["--version"]).stdout));
 if (options.product === "fuzz" && !clang) stop(`the fuzz target needs clang, not ${compiler}`);
-const headers = [join(dirname(dirname(process.execPath)), "include", "node"), "/usr/include/node", "/usr/local/include/node"].find((folder) =>
-  existsSync(join(folder, "node_api.h")),
+const headers = [join(dirname(dirname(process.execPath)), "include", "node"), "/usr/include/node", "/usr/local/include/node"].find(
+  (folder) => existsSync(join(folder, "node_api.h")),
 );
 if (!headers) stop(`node_api.h not found beside ${process.execPath}; install Node's headers`);
 
@@ -49,7 +49,9 @@ const common = [
   ..."-std=c++20 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-psabi".split(" "),
   ...(strict ? ["-Werror"] : []),
   ...(clang ? [] : ["-Wno-unknown-pragmas", "-Wno-class-memaccess"]),
-  ...(sanitizers ? [sanitizers, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", clang ? "-gline-tables-only" : "-g1", "-O1"] : ["-O3"]),
+  ...(sanitizers
+    ? [sanitizers, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", clang ? "-gline-tables-only" : "-g1", "-O1"]
+    : ["-O3"]),
 ];
 const kernelFlags = [...common, "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-fno-math-errno"];
 
@@ -61,7 +63,10 @@ const unit = (file, flags, suffix = "") => ({ file, object: `${file.replace(/\W/
 const products = {
   "frugal.node": () => sources("bindings").map((file) => unit(file, [...common, `-I${headers}`, "-DNAPI_VERSION=9"])),
   "kernel-test": () => sources("test").map((file) => unit(file, common)),
-  fuzz: () => [...sources("test/fuzz"), ...["random", "stored"].map((name) => `test/${name}.cpp`)].filter((file) => existsSync(join(root, file))).map((file) => unit(file, common)),
+  fuzz: () =>
+    [...sources("test/fuzz"), ...["random", "stored"].map((name) => `test/${name}.cpp`)]
+      .filter((file) => existsSync(join(root, file)))
+      .map((file) => unit(file, common)),
 };
 const core = () => [
   ...Object.entries(sets).flatMap(([set, flags]) =>
@@ -77,7 +82,8 @@ const age = (file) => statSync(file).mtimeMs;
 const stampFile = ({ object }) => join(output, object.replace(/o$/, "flags"));
 const stampOf = ({ flags }) => `${compiler} ${flags.join(" ")}`;
 const outdated = (unit) => {
-  const path = join(output, unit.object), dependencies = path.replace(/o$/, "d");
+  const path = join(output, unit.object),
+    dependencies = path.replace(/o$/, "d");
   if (![path, dependencies, stampFile(unit)].every(existsSync) || readFileSync(stampFile(unit), "utf8") !== stampOf(unit)) return true;
   const built = age(path);
   const files = readFileSync(dependencies, "utf8").replace(/\\\n/g, " ").split(/\s+/).slice(1).filter(Boolean);
@@ -107,8 +113,11 @@ try {
   );
   const target = join(output, options.product);
   if (total > 0 || !existsSync(target) || units.some(({ object }) => age(join(output, object)) > age(target))) {
-    const shared = options.product === "frugal.node" ? (process.platform === "darwin" ? ["-shared", "-undefined", "dynamic_lookup"] : ["-shared"]) : [];
-    const checks = sanitizers ? [options.product === "fuzz" ? sanitizers.replace("-no-link", "") : sanitizers.replace(",fuzzer-no-link", "")] : [];
+    const shared =
+      options.product === "frugal.node" ? (process.platform === "darwin" ? ["-shared", "-undefined", "dynamic_lookup"] : ["-shared"]) : [];
+    const checks = sanitizers
+      ? [options.product === "fuzz" ? sanitizers.replace("-no-link", "") : sanitizers.replace(",fuzzer-no-link", "")]
+      : [];
     const words = [...units.map(({ object }) => join(output, object)), ...checks, "-pthread", ...shared, "-o", `${target}.part`];
     const linked = spawnSync(compiler, words, { encoding: "utf8" });
     if (linked.status !== 0) throw new Error(`linking failed\n${linked.stderr}`);

@@ -162,13 +162,22 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine 
     else for (const part of alive) if (!part.demand.ended) await runParts([part]);
   }
 
-  function deliver(parts: readonly Part<Running>[], reads: ReturnType<typeof stepInputs>["reads"], logits: Float32Array, likeliest: Int32Array): void {
+  function deliver(
+    parts: readonly Part<Running>[],
+    reads: ReturnType<typeof stepInputs>["reads"],
+    logits: Float32Array,
+    likeliest: Int32Array,
+  ): void {
     reads.forEach(({ part, position }, row) => {
       const request = parts[part]!.demand;
       if (request.ended) return;
       const isLast = position === request.sequence.tokens.length - 1;
       try {
-        const verdict = request.read(position, logits.subarray(row * limits.vocabularySize, (row + 1) * limits.vocabularySize), likeliest[row]!);
+        const verdict = request.read(
+          position,
+          logits.subarray(row * limits.vocabularySize, (row + 1) * limits.vocabularySize),
+          likeliest[row]!,
+        );
         if (isLast && verdict === "done") end(request);
       } catch (error) {
         end(request, error);

@@ -37,6 +37,10 @@ export function findAddon(): { readonly addon: Addon } | { readonly reason: stri
     return { addon: createRequire(import.meta.url)(path) as Addon };
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
-    return { reason: missing ? "the native core is not built; run `npm run setup` with a C++ compiler installed" : `the native core does not load: ${(error as Error).message}` };
+    return {
+      reason: missing
+        ? "the native core is not built; run `npm run setup` with a C++ compiler installed"
+        : `the native core does not load: ${(error as Error).message}`,
+    };
   }
 }

@@ -5,7 +5,7 @@ import { type Dims, evaluate, type Symbols, symbolNames } from "../../graph/dim.
 import { type Graph, inOrder, sourceName, type Value } from "../../graph/value.ts";
 import { verifyGraph } from "../../graph/verify.ts";
 import { allOps, opRules } from "../../ops/builder.ts";
-import { type CacheUse, pageSize } from "../../ops/cache.ts";
+import type { CacheUse } from "../../ops/cache.ts";
 import { FrugalError, nearest } from "../../tensor/error.ts";
 import { planMemory } from "../../transforms/plan-memory.ts";
 import type { Backend, CacheFormat, Call, LoadedModel, LoadOptions, Outputs, Weights } from "../backend.ts";
@@ -30,7 +30,9 @@ export function createNativeBackend(options: NativeOptions = {}): { readonly bac
   const sets = addon.sets();
   const set = options.instructionSet ?? sets[0]!;
   if (!sets.includes(set))
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: this processor does not run "${set}"; it runs ${sets.join(", ")}`, { instructionSet: set });
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: this processor does not run "${set}"; it runs ${sets.join(", ")}`, {
+      instructionSet: set,
+    });
   if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: threads must be a whole number from 1 to 1024, got ${threads}`, { threads });
   return {
@@ -46,7 +48,12 @@ function createModel(addon: Addon, threads: number, set: string): Handle {
   try {
     return addon.create(threads, set);
   } catch (cause) {
-    throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `native: ${threads} threads can't be started (${(cause as Error).message}); ask for fewer`, { threads }, { cause });
+    throw new FrugalError(
+      "FRUGAL_OUT_OF_MEMORY",
+      `native: ${threads} threads can't be started (${(cause as Error).message}); ask for fewer`,
+      { threads },
+      { cause },
+    );
   }
 }
 
@@ -63,7 +70,13 @@ interface Program {
 
 const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
 
-async function loadNative(addon: Addon, handle: Handle, graphs: Readonly<Record<string, Graph>>, weights: Weights, options: LoadOptions): Promise<LoadedModel> {
+async function loadNative(
+  addon: Addon,
+  handle: Handle,
+  graphs: Readonly<Record<string, Graph>>,
+  weights: Weights,
+  options: LoadOptions,
+): Promise<LoadedModel> {
   try {
     for (const graph of Object.values(graphs)) verifyGraph(graph, opRules);
     const loading = loadingWeights(addon, handle, weights);
@@ -82,10 +95,17 @@ async function loadNative(addon: Addon, handle: Handle, graphs: Readonly<Record<
     const layers = cacheLayers(graphs);
     const pages = layers.length > 0 ? (options.cachePages ?? 0) : 0;
     if (layers.length > 0 && pages < 1)
-      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: the graph keeps keys and values, but cachePages is ${pages}; give the pages it may use`);
+      throw new FrugalError(
+        "FRUGAL_BAD_ARGUMENT",
+        `native: the graph keeps keys and values, but cachePages is ${pages}; give the pages it may use`,
+      );
     const scratch = Math.max(...lowered.map(([, { scratchBytes }]) => scratchBytes), 64);
     if (!addon.allocate(handle, arenaBytes, scratch, cacheFormats.indexOf(options.cacheFormat ?? "F16"), pages, Int32Array.from(layers)))
-      throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `native: no memory for an arena of ${arenaBytes} bytes and ${pages} pages of cache; ask for a shorter context`, { needed: arenaBytes });
+      throw new FrugalError(
+        "FRUGAL_OUT_OF_MEMORY",
+        `native: no memory for an arena of ${arenaBytes} bytes and ${pages} pages of cache; ask for a shorter context`,
+        { needed: arenaBytes },
+      );
     const [weightBytes, cacheBytes] = addon.memory(handle);
     const memory = { weights: weightBytes, arena: arenaBytes, cache: cacheBytes, arenaFormula: printPolynomial(scaled(arena, 4)) };
     return loadedModel(addon, handle, programs, options.caps, memory);
@@ -95,7 +115,13 @@ async function loadNative(addon: Addon, handle: Handle, graphs: Readonly<Record<
   }
 }
 
-function loadedModel(addon: Addon, handle: Handle, programs: ReadonlyMap<string, Program>, caps: Symbols, memory: LoadedModel["memory"]): LoadedModel {
+function loadedModel(
+  addon: Addon,
+  handle: Handle,
+  programs: ReadonlyMap<string, Program>,
+  caps: Symbols,
+  memory: LoadedModel["memory"],
+): LoadedModel {
   let disposed: Promise<void> | undefined;
   return {
     async run(call): Promise<Outputs> {
@@ -119,7 +145,10 @@ async function runProgram(addon: Addon, handle: Handle, program: Program, call: 
   for (const name of symbolNames) {
     const value = call.symbols[name];
     if (!Number.isInteger(value) || value < 0 || value > caps[name])
-      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: ${name} must be a whole number from 0 to ${caps[name]}, got ${value}`, { symbol: name, value });
+      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: ${name} must be a whole number from 0 to ${caps[name]}, got ${value}`, {
+        symbol: name,
+        value,
+      });
   }
   const { lowered } = program;
   const inputs = lowered.inputs.map((value) => inputArray(value, call));
@@ -153,7 +182,10 @@ function inputArray(value: Value, { inputs, symbols, program }: Call): Int32Arra
   if (given !== undefined && fits && given.length === length) return given;
   const wanted = value.type === "i32" ? "Int32Array" : "Float32Array";
   const got = given === undefined ? "nothing" : `${given.constructor.name} of ${given.length}`;
-  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: input "${name}" of "${program}" must be a ${wanted} of ${length}, got ${got}`, { input: name, length });
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `native: input "${name}" of "${program}" must be a ${wanted} of ${length}, got ${got}`, {
+    input: name,
+    length,
+  });
 }
 
 interface Failure {
@@ -167,16 +199,28 @@ interface Failure {
 /** By the numbers of `Fault` in native/runtime/step.h. */
 const faults: Readonly<Record<number, (failure: Failure, lowered: Lowered) => FrugalError>> = {
   1: ({ kernel, detail }) =>
-    new FrugalError("FRUGAL_BAD_ARGUMENT", `${kernel}: ${detail} is out of range; ids must be below the rows of their table, and offsets must rise to the number of rows`, {
-      kernel,
-      id: detail,
-    }),
+    new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `${kernel}: ${detail} is out of range; ids must be below the rows of their table, and offsets must rise to the number of rows`,
+      {
+        kernel,
+        id: detail,
+      },
+    ),
   2: ({ kernel, detail }) =>
-    new FrugalError("FRUGAL_BAD_ARGUMENT", `${kernel}: position, length or page ${detail} is outside the cache; check positions, contextLengths and pageTable`, { kernel, detail }),
+    new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `${kernel}: position, length or page ${detail} is outside the cache; check positions, contextLengths and pageTable`,
+      { kernel, detail },
+    ),
   3({ step }, lowered) {
     const place = lowered.steps[step]?.operands[0]?.place;
     const output = place !== undefined && "index" in place ? lowered.outputs[place.index]?.[0] : undefined;
-    return new FrugalError("FRUGAL_NUMERIC", `output "${output}": holds NaN or infinity; the weights are broken, or too large for their format`, { output });
+    return new FrugalError(
+      "FRUGAL_NUMERIC",
+      `output "${output}": holds NaN or infinity; the weights are broken, or too large for their format`,
+      { output },
+    );
   },
 };
 
@@ -184,13 +228,20 @@ function runError(failure: Failure, lowered: Lowered): FrugalError {
   const known = failure.kind === 2 ? faults[failure.fault] : undefined;
   if (known) return known(failure, lowered);
   const { step, kernel, kind, fault } = failure;
-  return new FrugalError("FRUGAL_INTERNAL", `native: step ${step} of ${lowered.steps.length} (${kernel}) failed with outcome ${kind}, fault ${fault}`, { step, kind, fault });
+  return new FrugalError(
+    "FRUGAL_INTERNAL",
+    `native: step ${step} of ${lowered.steps.length} (${kernel}) failed with outcome ${kind}, fault ${fault}`,
+    { step, kind, fault },
+  );
 }
 
 function unknownProgram(name: string, known: Iterable<string>): FrugalError {
   const names = [...known];
   const near = nearest(name, names);
-  return new FrugalError("FRUGAL_BAD_ARGUMENT", `native: no program "${name}"; ${near === undefined ? `there are ${names.join(", ")}` : `did you mean "${near}"?`}`);
+  return new FrugalError(
+    "FRUGAL_BAD_ARGUMENT",
+    `native: no program "${name}"; ${near === undefined ? `there are ${names.join(", ")}` : `did you mean "${near}"?`}`,
+  );
 }
 
 /** Heads, key size and value size of each layer that keeps keys and values; a layer in between that keeps none has no heads. */
@@ -198,12 +249,14 @@ function cacheLayers(graphs: Readonly<Record<string, Graph>>): number[] {
   const uses = new Map<number, CacheUse>();
   for (const graph of Object.values(graphs))
     for (const value of inOrder(graph.outputs.values())) {
-      const use = allOps[value.op]?.keeps?.(value.inputs.map(({ shape }) => shape), value.attributes);
+      const use = allOps[value.op]?.keeps?.(
+        value.inputs.map(({ shape }) => shape),
+        value.attributes,
+      );
       if (use) uses.set(use.index, use);
     }
   const last = Math.max(-1, ...uses.keys());
-  return Array.from({ length: last + 1 }, (_, i) => uses.get(i)).flatMap((use) => (use ? [use.heads, use.keySize, use.valueSize] : [0, 0, 0]));
+  return Array.from({ length: last + 1 }, (_, i) => uses.get(i)).flatMap((use) =>
+    use ? [use.heads, use.keySize, use.valueSize] : [0, 0, 0],
+  );
 }
-
-/** Tokens a page holds, for those who size the cache. */
-export const tokensPerPage: number = pageSize;

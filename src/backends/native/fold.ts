@@ -52,20 +52,23 @@ export function findFolds(order: readonly Value[], outputs: ReadonlySet<Value>):
         return replace([a], { ...left, result: value, bias: b });
       if (!sameDims(a.shape, b.shape)) return;
       // The residual must be there before the product; the later of the two is the product.
-      if (right && !right.residual && !sourceOps.includes(a.op) && position.get(a)! < position.get(b)!) return replace([b], { ...right, result: value, residual: a });
+      if (right && !right.residual && !sourceOps.includes(a.op) && position.get(a)! < position.get(b)!)
+        return replace([b], { ...right, result: value, residual: a });
       if (left && !left.residual && !sourceOps.includes(b.op)) return replace([a], { ...left, result: value, residual: b });
     },
     glu(value) {
       const [gate, up] = value.inputs as [Value, Value];
       const left = gate === up ? undefined : single(gate);
       const right = single(up);
-      if (!left || !right || left.x !== right.x || left.bias || right.bias || left.gate || right.gate || left.residual || right.residual) return;
+      if (!left || !right || left.x !== right.x || left.bias || right.bias || left.gate || right.gate || left.residual || right.residual)
+        return;
       replace([gate, up], { ...left, result: value, up: right.weight, gate: String(value.attributes["kind"]) });
     },
     activation(value) {
       const [x] = value.inputs as [Value];
       const product = single(x);
-      if (product && !product.gate && !product.residual) replace([x], { ...product, result: value, gate: String(value.attributes["kind"]) });
+      if (product && !product.gate && !product.residual)
+        replace([x], { ...product, result: value, gate: String(value.attributes["kind"]) });
     },
   };
   for (const value of order) rules[value.op]?.(value);

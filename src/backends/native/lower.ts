@@ -1,7 +1,7 @@
 /** Graph to steps: one entry of a table for each op that has a kernel. Buffers are numbered here and placed by the memory planner. */
 import { type Dim, type Dims, evaluate, plus, times } from "../../graph/dim.ts";
 import { elements, type Polynomial, scaled } from "../../graph/polynomial.ts";
-import { type Graph, inOrder, sourceName, sourceOps, type Value } from "../../graph/value.ts";
+import { type Graph, inOrder, sourceOps, type Value } from "../../graph/value.ts";
 import { allOps } from "../../ops/builder.ts";
 import { pageSize } from "../../ops/cache.ts";
 import { FrugalError } from "../../tensor/error.ts";
@@ -34,7 +34,8 @@ export function missingKernels(order: readonly Value[]): string[] {
 export function lower(graph: Graph, weights: WeightTable): Lowered {
   const order = inOrder(graph.outputs.values());
   const missing = missingKernels(order);
-  if (missing.length > 0) throw new FrugalError("FRUGAL_UNSUPPORTED", `native: no kernel for ${missing.join(", ")}; use the reference backend`);
+  if (missing.length > 0)
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `native: no kernel for ${missing.join(", ")}; use the reference backend`);
   const outputs = [...graph.outputs];
   const state = new LoweringState(weights, findFolds(order, new Set(graph.outputs.values())), outputs);
   for (const value of order) state.inputOrNothing(value);
@@ -98,9 +99,11 @@ class LoweringState {
   operand(value: Value): Operand {
     const known = this.#places.get(value);
     if (known) return { place: known, shape: value.shape };
-    if (value.op === "weight" || value.op === "constant") return { place: { space: "vector", index: this.#weights.vector(value) }, shape: value.shape };
+    if (value.op === "weight" || value.op === "constant")
+      return { place: { space: "vector", index: this.#weights.vector(value) }, shape: value.shape };
     const output = this.#outputIndex.get(value);
-    const place: Place = output === undefined ? { space: "arena", buffer: this.#sizes.push(elements(value.shape)) - 1 } : { space: "output", index: output };
+    const place: Place =
+      output === undefined ? { space: "arena", buffer: this.#sizes.push(elements(value.shape)) - 1 } : { space: "output", index: output };
     this.#places.set(value, place);
     return { place, shape: value.shape };
   }
@@ -135,15 +138,30 @@ class LoweringState {
 
   #product(product: Product): void {
     // At most 16 products a step: what the kernel has room for.
-    const same = product.residual ? [product] : this.#byRows.get(product.x)!.filter(({ result }) => !this.#places.has(result)).slice(0, 16);
+    const same = product.residual
+      ? [product]
+      : this.#byRows
+          .get(product.x)!
+          .filter(({ result }) => !this.#places.has(result))
+          .slice(0, 16);
     const parts = same.map(({ weight, up, bias, residual, result, gate }) => {
       const first = this.matrix(weight);
       const second = up && this.matrix(up);
-      const operands = [first.operand, second?.operand ?? nothing, this.operand(result), bias ? this.operand(bias) : nothing, residual ? this.operand(residual) : nothing];
+      const operands = [
+        first.operand,
+        second?.operand ?? nothing,
+        this.operand(result),
+        bias ? this.operand(bias) : nothing,
+        residual ? this.operand(residual) : nothing,
+      ];
       return { operands, gate: gate === undefined ? -1 : gates.indexOf(gate), quantized: first.quantized || second?.quantized === true };
     });
     const codes = parts.some(({ quantized }) => quantized) ? this.quantized(product.x) : nothing;
-    this.step("linear", [this.operand(product.x), codes, ...parts.flatMap(({ operands }) => operands)], parts.map(({ gate }) => gate));
+    this.step(
+      "linear",
+      [this.operand(product.x), codes, ...parts.flatMap(({ operands }) => operands)],
+      parts.map(({ gate }) => gate),
+    );
   }
 
   result(outputs: readonly (readonly [string, Value])[]): Lowered {
@@ -185,7 +203,11 @@ const plain =
 const gate = (value: Value): number[] => [gates.indexOf(String(value.attributes["kind"]))];
 const axis = (value: Value): number[] => [number(value, "axis", value.shape.length - 1)];
 const rule = (value: Value): number[] => [number(value, "heads"), number(value, "keyValueHeads"), number(value, "window")];
-const scores = (value: Value): number[] => [number(value, "scale", 1), number(value, "softcap"), ...((value.attributes["slopes"] as readonly number[] | undefined) ?? [])];
+const scores = (value: Value): number[] => [
+  number(value, "scale", 1),
+  number(value, "softcap"),
+  ...((value.attributes["slopes"] as readonly number[] | undefined) ?? []),
+];
 /** Running sums of at most eight rows of one head. */
 const attentionScratch = (value: Value): number => 32 * (fixed(value.shape[1]!) / number(value, "heads")) + 64;
 
@@ -207,8 +229,16 @@ const lowerings: Readonly<Record<string, Lowering>> = {
   select: plain("select"),
   activation: plain("activation", gate),
   glu: plain("glu", gate),
-  rmsNorm: plain("rms_norm", (value) => [number(value, "groups", 1)], (value) => [number(value, "epsilon")]),
-  layerNorm: plain("layer_norm", () => [], (value) => [number(value, "epsilon")]),
+  rmsNorm: plain(
+    "rms_norm",
+    (value) => [number(value, "groups", 1)],
+    (value) => [number(value, "epsilon")],
+  ),
+  layerNorm: plain(
+    "layer_norm",
+    () => [],
+    (value) => [number(value, "epsilon")],
+  ),
   sum: plain("sum", axis),
   peak: plain("peak", axis),
   argmax: plain("argmax"),
@@ -233,7 +263,12 @@ const lowerings: Readonly<Record<string, Lowering>> = {
     const frequencies = value.inputs[2]!;
     l.scratch(8 * fixed(frequencies.shape[0]!) + 64);
     const style = value.attributes["style"] === "interleaved" ? 1 : 0;
-    l.step("rope", [...value.inputs.map((x) => l.operand(x)), l.operand(value)], [number(value, "headSize"), style], [number(value, "magnitude", 1)]);
+    l.step(
+      "rope",
+      [...value.inputs.map((x) => l.operand(x)), l.operand(value)],
+      [number(value, "headSize"), style],
+      [number(value, "magnitude", 1)],
+    );
   },
   gather(value, l) {
     const [table, ids] = value.inputs as [Value, Value];
@@ -263,7 +298,12 @@ const lowerings: Readonly<Record<string, Lowering>> = {
     const pages = l.buffer(elements([tokens, width]), [tokens, width]);
     l.scratch(attentionScratch(value));
     l.step("attention_write", [l.operand(k), l.operand(v), l.operand(rowOffsets), pages], [heads]);
-    l.step("attention", [l.operand(q), l.operand(rowOffsets), pages, l.operand(value)], [...rule(value), value.attributes["causal"] === true ? 1 : 0], scores(value));
+    l.step(
+      "attention",
+      [l.operand(q), l.operand(rowOffsets), pages, l.operand(value)],
+      [...rule(value), value.attributes["causal"] === true ? 1 : 0],
+      scores(value),
+    );
   },
   cacheAttention(value, l) {
     const [q, k, v, ...where] = value.inputs as [Value, Value, Value, ...Value[]];
@@ -274,6 +314,3 @@ const lowerings: Readonly<Record<string, Lowering>> = {
     l.step("cache_attend", [l.operand(q), ...places, l.operand(value)], [layer, ...rule(value), 1], scores(value));
   },
 };
-
-/** The names under which sources are given. */
-export const inputNames = (lowered: Lowered): string[] => lowered.inputs.map(sourceName);

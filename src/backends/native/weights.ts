@@ -32,7 +32,12 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): 
         const inputs = weight.shape[weight.shape.length - 1]!;
         const experts = weight.shape.length === 3 ? weight.shape[0]! : 1;
         const index = addon.addMatrix(handle, type, size(weight.shape) / inputs, inputs, experts);
-        if (index < 0) throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": [${weight.shape.join(", ")}] can't be packed; its rows must be whole blocks of its format`, { weight: name });
+        if (index < 0)
+          throw new FrugalError(
+            "FRUGAL_SHAPE",
+            `weight "${name}": [${weight.shape.join(", ")}] can't be packed; its rows must be whole blocks of its format`,
+            { weight: name },
+          );
         known = { index, type, weight };
         matrices.set(name, known);
       }
@@ -48,7 +53,11 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): 
       return index;
     },
     async fill(signal, onProgress) {
-      const decoded = await decodeWeights(vectorValues.filter(({ op }) => op === "weight"), weights, { signal });
+      const decoded = await decodeWeights(
+        vectorValues.filter(({ op }) => op === "weight"),
+        weights,
+        { signal },
+      );
       for (const value of vectorValues) addon.addVector(handle, value.data ?? decoded.get(sourceName(value))!);
       const paths: string[] = [];
       const buffers: Uint8Array[] = [];
@@ -90,12 +99,23 @@ interface Sources {
 }
 
 /** Adds what fills one matrix; resolves to its stored bytes. */
-async function addSources(matrix: number, name: string, type: number, weight: Weight, into: Sources, signal: AbortSignal | undefined): Promise<number> {
+async function addSources(
+  matrix: number,
+  name: string,
+  type: number,
+  weight: Weight,
+  into: Sources,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   const width = weight.shape[weight.shape.length - 1]!;
   const { content } = weight;
   if (!("rows" in content) || content.rows.some(({ tensor }) => tensor.format.ggufType !== type)) {
     const values = "rows" in content ? await decodeMixed(weight) : await content.values();
-    if (values.length !== size(weight.shape)) throw new FrugalError("FRUGAL_SHAPE", `weight "${name}": [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${values.length}`);
+    if (values.length !== size(weight.shape))
+      throw new FrugalError(
+        "FRUGAL_SHAPE",
+        `weight "${name}": [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${values.length}`,
+      );
     into.buffers.push(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     into.sources.push(matrix, -into.buffers.length, 0, values.length / width, 0);
     return values.byteLength;
@@ -126,14 +146,28 @@ async function decodeMixed(weight: Weight): Promise<Float32Array> {
 }
 
 function checkRange({ tensor, first, count }: RowRange, width: number, rowBytes: number): void {
-  if (Number.isInteger(rowBytes) && first >= 0 && (first + count) * rowBytes <= tensor.byteLength && tensor.offset + tensor.byteLength <= tensor.source.byteLength) return;
-  throw new FrugalError("FRUGAL_SHAPE", `${tensor.name}: rows ${first} to ${first + count} of width ${width} are not in its ${tensor.byteLength} bytes of ${tensor.source.name}`, {
-    tensor: tensor.name,
-  });
+  if (
+    Number.isInteger(rowBytes) &&
+    first >= 0 &&
+    (first + count) * rowBytes <= tensor.byteLength &&
+    tensor.offset + tensor.byteLength <= tensor.source.byteLength
+  )
+    return;
+  throw new FrugalError(
+    "FRUGAL_SHAPE",
+    `${tensor.name}: rows ${first} to ${first + count} of width ${width} are not in its ${tensor.byteLength} bytes of ${tensor.source.name}`,
+    {
+      tensor: tensor.name,
+    },
+  );
 }
 
 function fillError(problem: string, bytes: number): FrugalError {
   if (problem === "memory")
-    return new FrugalError("FRUGAL_OUT_OF_MEMORY", `native: no memory for ${bytes} bytes of weights; close other programs or use a smaller model`, { needed: bytes });
+    return new FrugalError(
+      "FRUGAL_OUT_OF_MEMORY",
+      `native: no memory for ${bytes} bytes of weights; close other programs or use a smaller model`,
+      { needed: bytes },
+    );
   return new FrugalError("FRUGAL_BAD_FILE", `native: the weights can't be read (${problem}); is the file still there and whole?`);
 }

@@ -73,7 +73,12 @@ export function encodeProgram(steps: readonly Step[], offsetOf: (buffer: number)
   for (const { kernel, operands, integers = [], numbers = [] } of steps) {
     words.push(kernels.indexOf(kernel), operands.length, integers.length, numbers.length);
     for (const { place, shape } of operands) {
-      words.push(spaces.indexOf(place.space), "index" in place ? place.index : 0, "buffer" in place ? offsetOf(place.buffer) : 0, shape.length);
+      words.push(
+        spaces.indexOf(place.space),
+        "index" in place ? place.index : 0,
+        "buffer" in place ? offsetOf(place.buffer) : 0,
+        shape.length,
+      );
       for (const dim of shape) words.push(constantOf(dim), ...symbolNames.map((name) => coefficientOf(dim, name)));
     }
     words.push(...integers);
