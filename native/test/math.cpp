@@ -54,7 +54,7 @@ static std::vector<float> map(const KernelSet& set, int kernel, int kind, const 
   Trial trial(set);
   const int64_t count = int64_t(x.size());
   const Place y = trial.output({count});
-  trial.step(kernel, {trial.input(x, {count}), y}, {kind}, {1, 0});
+  trial.step(kernel, {trial.input(x, {count}), y}, {kind}, kernel == kKernel_unary ? std::vector<float>{1, 0} : std::vector<float>{});
   trial.must_run();
   return trial.copy(y);
 }
