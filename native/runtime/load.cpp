@@ -21,6 +21,7 @@ int Model::add_vector(const void* data, int64_t count) {
 static size_t page_round(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
 
 int Model::add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts) {
+  if (rows < 0 || inputs < 1 || rows > (int64_t(1) << 40) / inputs) return -1;
   const size_t group_bytes = packed_group_bytes(type, inputs);
   if (group_bytes == 0 || stored_row_bytes(type, inputs) == 0 || experts < 1 || rows % experts != 0) return -1;
   const int64_t per = rows / experts, groups = (per + kGroupRows - 1) / kGroupRows;

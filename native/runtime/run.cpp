@@ -14,20 +14,34 @@ int Model::add_program(const int32_t* words, size_t count) {
   return int(programs_.size()) - 1;
 }
 
+// The product of sizes that a caller gave; false where one is negative or the product has more than 2^56.
+static bool multiply(std::initializer_list<int64_t> sizes, size_t& product) {
+  product = 1;
+  for (const int64_t size : sizes)
+    if (size < 0 || __builtin_mul_overflow(product, size_t(size), &product) || product > (size_t(1) << 56)) return false;
+  return true;
+}
+
 bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, int64_t cache_pages, const std::vector<int32_t>& layers) {
-  arena_ = Memory(arena_bytes + 64, true);
+  const int64_t element = cache_format == Cache::f32 ? 4 : 2;
+  size_t scratch = 0, cache = 0;
+  if (arena_bytes >> 56 || scratch_bytes >> 56) return false;
   scratch_bytes_ = (scratch_bytes + 127) / 64 * 64;
-  scratch_ = Memory(scratch_bytes_ * size_t(pool_.threads()), false);
-  const size_t element = cache_format == Cache::f32 ? 4 : 2;
-  const size_t tokens = size_t(cache_pages) * kPageSize;
-  size_t bytes = 0;
-  for (size_t i = 0; i + 2 < layers.size(); i += 3) bytes += tokens * size_t(layers[i]) * size_t(layers[i + 1] + layers[i + 2]) * element;
-  cache_memory_ = Memory(bytes, false);
+  if (!multiply({int64_t(scratch_bytes_), pool_.threads()}, scratch)) return false;
+  for (size_t i = 0; i + 2 < layers.size(); i += 3) {
+    size_t keys = 0, values = 0;
+    if (!multiply({cache_pages, kPageSize, layers[i], layers[i + 1], element}, keys) || !multiply({cache_pages, kPageSize, layers[i], layers[i + 2], element}, values)) return false;
+    cache += keys + values;
+  }
+  arena_ = Memory(arena_bytes + 64, true);
+  scratch_ = Memory(scratch, false);
+  cache_memory_ = Memory(cache, false);
   if (!arena_.data() || !scratch_.data() || !cache_memory_.data()) return false;
   uint8_t* at = cache_memory_.data();
   layers_.clear();
   for (size_t i = 0; i + 2 < layers.size(); i += 3) {
-    const size_t keys = tokens * size_t(layers[i]) * size_t(layers[i + 1]) * element, values = tokens * size_t(layers[i]) * size_t(layers[i + 2]) * element;
+    const size_t tokens = size_t(cache_pages) * kPageSize * size_t(layers[i]) * size_t(element);
+    const size_t keys = tokens * size_t(layers[i + 1]), values = tokens * size_t(layers[i + 2]);
     layers_.push_back({at, at + keys, layers[i], layers[i + 1], layers[i + 2]});
     at += keys + values;
   }
@@ -38,6 +52,9 @@ bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format,
   return true;
 }
 
+// Sizes of operands stay far from where their products overflow.
+constexpr int64_t kMostElements = int64_t(1) << 40;
+
 bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Array& array) const {
   array = Array();
   if (operand.space == kNothing) return true;
@@ -45,8 +62,11 @@ bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std:
   int64_t count = 1;
   for (int d = 0; d < operand.rank; ++d) {
     int64_t n = operand.dim[d][0];
-    for (int s = 0; s < 4; ++s) n += int64_t(operand.dim[d][s + 1]) * symbols[s];
-    if (n < 0 || (n > 0 && count > (int64_t(1) << 40) / n)) return false;
+    for (int s = 0; s < 4; ++s) {
+      n += int64_t(operand.dim[d][s + 1]) * symbols[s];
+      if (n > kMostElements || n < -kMostElements) return false;
+    }
+    if (n < 0 || (n > 0 && count > kMostElements / n)) return false;
     array.dim[d] = n;
     count *= n;
   }
