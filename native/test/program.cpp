@@ -149,7 +149,7 @@ KERNEL_TEST(program_sizes_by_symbols) {
   CHECK(program == 0, "program %d", program);
   CHECK(model.allocate(7 * 4 * 4, 64, Cache::f16, 0, {}), "no memory");
   const auto run = [&](int32_t t, int32_t s, int64_t rows) {
-    const Fenced from(x.data(), 4 * int64_t(t < 0 ? 0 : t)), to(nullptr, 4 * rows);
+    const Fenced from(x.data(), 4 * int64_t(t < 0 || t > 7 ? 0 : t)), to(nullptr, 4 * rows);
     const int32_t symbols[4] = {t, s, 0, 0};
     const Outcome outcome = model.run(program, symbols, {{from.data(), from.count()}}, {{to.data(), to.count()}}, nullptr);
     for (int64_t i = 0; outcome.kind == Outcome::done && i < 4 * rows; ++i) CHECK(static_cast<float*>(to.data())[i] == x[size_t(i)] * w[size_t(i % 4)], "T %d, element %lld", t, whole(i));
