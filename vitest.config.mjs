@@ -6,7 +6,7 @@ export default defineConfig({
   // Examples in doc comments import the package by its name.
   resolve: { alias: { frugal: fileURLToPath(new URL("src/index.ts", import.meta.url)) } },
   test: {
-    include: ["src/**/*.test.ts", "testing/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "testing/**/*.test.ts", "bench/**/*.test.ts"],
     maxWorkers: 2,
     testTimeout: 30_000,
   },

@@ -34,6 +34,7 @@ const documents = [
   "ARCHITECTURE.md",
   "CONTRIBUTING.md",
   "CHANGELOG.md",
+  "docs/benchmarks.md",
   ...readdirSync(join(root, "docs/decisions")).map((name) => `docs/decisions/${name}`),
 ];
 const { scripts } = JSON.parse(read("package.json")) as { scripts: object };
