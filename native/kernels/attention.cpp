@@ -214,6 +214,29 @@ static bool good_offsets(const Step& step, const Array& offsets, int64_t rows) {
   return good;
 }
 
+// Every page that these rows and lengths touch is one of the cache's.
+static bool good_places(const Step& step, const Array& positions, const Array& offsets, const Array& lengths, const Array& table, int64_t rows) {
+  if (!good_offsets(step, offsets, rows)) return false;
+  const int64_t columns = table.last();
+  const auto refuse = [&](int64_t number) {
+    raise(step, kPageOutOfRange, number);
+    return false;
+  };
+  for (int64_t s = 0; s < lengths.size(); ++s) {
+    const int32_t* pages = table.i() + s * columns;
+    const int64_t length = lengths.i()[s], used = (length + kPageSize - 1) / kPageSize;
+    const auto good = [&](int64_t p) { return pages[p] >= 0 && pages[p] < step.cache->pages; };
+    if (length < 0 || used > columns) return refuse(length);
+    for (int64_t p = 0; p < used; ++p)
+      if (!good(p)) return refuse(pages[p]);
+    for (int64_t r = offsets.i()[s]; r < offsets.i()[s + 1]; ++r) {
+      const int64_t position = positions.i()[r];
+      if (position < 0 || position >= columns * kPageSize || !good(position / kPageSize)) return refuse(position);
+    }
+  }
+  return true;
+}
+
 template <class T> static Pages<T> layer_pages(const Cache& cache, int layer, const int32_t* table) {
   const Cache::Layer& l = cache.layers[layer];
   return {reinterpret_cast<T*>(l.keys), reinterpret_cast<T*>(l.values), l.heads, l.key_size, l.value_size, table, 0};
@@ -221,22 +244,13 @@ template <class T> static Pages<T> layer_pages(const Cache& cache, int layer, co
 
 }  // namespace frugal::FRUGAL_ISA
 
-// cache_write: arrays k, v, positions [T], rowOffsets [S+1], contextLengths [S], pageTable [S, C]; integers: layer. Also checks what cache_attend trusts.
+// cache_write: arrays k, v, positions [T], rowOffsets [S+1], contextLengths [S], pageTable [S, C]; integers: layer.
 KERNEL(cache_write) {
   using namespace frugal;
   using namespace frugal::FRUGAL_ISA;
   const Array &k = step.arrays[0], &v = step.arrays[1], &positions = step.arrays[2], &offsets = step.arrays[3], &lengths = step.arrays[4], &table = step.arrays[5];
-  if (!good_offsets(step, offsets, k.rows())) return;
+  if (!good_places(step, positions, offsets, lengths, table, k.rows())) return;
   const int64_t columns = table.last();
-  for (int64_t s = 0; s < lengths.size(); ++s) {
-    const int64_t length = lengths.i()[s], pages = (length + kPageSize - 1) / kPageSize;
-    if (length < 0 || pages > columns) return raise(step, kPageOutOfRange, length);
-    const auto good = [&](int64_t p) { return table.i()[s * columns + p] >= 0 && table.i()[s * columns + p] < step.cache->pages; };
-    for (int64_t p = 0; p < pages; ++p)
-      if (!good(p)) return raise(step, kPageOutOfRange, table.i()[s * columns + p]);
-    for (int64_t r = offsets.i()[s]; r < offsets.i()[s + 1]; ++r)
-      if (positions.i()[r] < 0 || positions.i()[r] >= columns * kPageSize || !good(positions.i()[r] / kPageSize)) return raise(step, kPageOutOfRange, positions.i()[r]);
-  }
   share(step, k.rows(), row_grain(16 * k.last()), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       int64_t s = 0;
@@ -254,6 +268,7 @@ KERNEL(cache_attend) {
   using namespace frugal;
   using namespace frugal::FRUGAL_ISA;
   const Array &q = step.arrays[0], &positions = step.arrays[1], &offsets = step.arrays[2], &lengths = step.arrays[3], &table = step.arrays[4], &y = step.arrays[5];
+  if (!good_places(step, positions, offsets, lengths, table, q.rows())) return;
   const Rule rule = read_rule(step, step.integers + 1);
   const auto length = [&](int64_t s) { return int64_t(lengths.i()[s]); };
   const auto run = [&]<class T>(T) {
@@ -290,6 +305,7 @@ KERNEL(attention) {
   using namespace frugal;
   using namespace frugal::FRUGAL_ISA;
   const Array &q = step.arrays[0], &offsets = step.arrays[1], &pages = step.arrays[2], &y = step.arrays[3];
+  if (!good_offsets(step, offsets, q.rows())) return;
   const Rule rule = read_rule(step, step.integers);
   const int key_size = int(q.last() / rule.heads), value_size = int(y.last() / rule.heads);
   attend_all<float>(
