@@ -40,6 +40,8 @@ export interface Standing {
 
 export interface Goal {
   readonly text: string;
+  /** Says something of us alone: no peer is named beside it. */
+  readonly isAbsolute?: boolean;
   /** Undefined where there is nothing to compare with. */
   reached(standing: Standing): boolean | undefined;
 }

@@ -102,7 +102,9 @@ async function compare(given: Arguments, signal: AbortSignal): Promise<boolean> 
   };
   const { machine } = about;
   process.stdout.write(
-    `${facts.name}; ${machine.processor}, ${instructionSet}, ${given.threads} threads; Node ${machine.node}; ${Object.entries(about.peers)
+    `${facts.name}; ${machine.processor}, ${instructionSet}, ${given.threads} ${given.threads === 1 ? "thread" : "threads"}; Node ${machine.node}; ${Object.entries(
+      about.peers,
+    )
       .map((peer) => peer.join(" "))
       .join("; ")}\n\n`,
   );

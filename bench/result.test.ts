@@ -61,6 +61,8 @@ describe("goals", () => {
   test("a first token has a time of its own to reach", () => {
     const { goal } = claimOf("first-token");
     expect([0.5, 0.51].map((ours) => goal.reached({ ours }))).toEqual([true, false]);
+    const text = printResult(judge(claimOf("first-token"), [row("frugal", [0.45]), row("llama.cpp", [0.6])]));
+    expect(text).toContain("goal: at most 0.5 s: reached\n");
   });
   test("memory is at most the peer's, also where one of them is below the file's size", () => {
     const { goal } = claimOf("memory");

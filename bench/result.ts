@@ -74,7 +74,7 @@ export function judge(
     title: claim.title,
     unit: claim.unit,
     goal: claim.goal.text,
-    ...(peer && { peer: peer.label }),
+    ...(peer && claim.goal.isAbsolute !== true && { peer: peer.label }),
     ...(isReached === undefined ? {} : { isReached }),
     rows: [ours, ...theirs],
     ...(share && { share }),

@@ -7,6 +7,8 @@ export interface ChildOptions {
   readonly signal: AbortSignal;
   /** Learn the most resident memory too. */
   readonly measuresMemory?: boolean;
+  /** GNU time; where it is not, what Linux says of the process while it lives is read again and again. */
+  readonly timeTool?: string;
 }
 
 export interface Finished {
@@ -18,15 +20,14 @@ export interface Finished {
   readonly peakBytes?: number;
 }
 
-const timeTool = "/usr/bin/time";
 /** Of each stream, this much of the end is kept. */
 const keptCharacters = 1 << 24;
 const limitMilliseconds = 3_600_000;
 
 /** Rejects where the program can't be started, ends with another code than 0, or takes an hour; the message ends with what it said last. */
 export async function runChild(program: string, args: readonly string[], options: ChildOptions): Promise<Finished> {
-  const { signal, measuresMemory = false } = options;
-  const timed = measuresMemory && hasTimeTool();
+  const { signal, measuresMemory = false, timeTool = "/usr/bin/time" } = options;
+  const timed = measuresMemory && isTimeTool(timeTool);
   const started = performance.now();
   const child = spawn(timed ? timeTool : program, timed ? ["-f", "%M", program, ...args] : args, {
     stdio: ["ignore", "pipe", "pipe"],
@@ -48,9 +49,8 @@ export async function runChild(program: string, args: readonly string[], options
 }
 
 /** GNU's: others have no -f. */
-function hasTimeTool(): boolean {
-  return existsSync(timeTool) && /^\d+\s*$/.test(String(spawnSync(timeTool, ["-f", "%M", process.execPath, "--version"]).stderr));
-}
+const isTimeTool = (path: string): boolean =>
+  existsSync(path) && /^\d+\s*$/.test(String(spawnSync(path, ["-f", "%M", process.execPath, "--version"]).stderr));
 
 /** Linux keeps a process's highest resident size; read until it is gone, as the record goes with it. */
 function watchMemory(pid: number | undefined): { peakBytes(): number; stop(): void } {
