@@ -1,4 +1,5 @@
-// A loaded model: packed weights, programs, arena, cache, threads. Used by one thread at a time (the driver of the binding).
+// A loaded model: packed weights, programs, arena, cache, threads. Used by one thread at a time (the driver of the binding), but for `fill`:
+// meanwhile another thread may add vectors and programs and allocate.
 #pragma once
 #include <atomic>
 #include <memory>

@@ -1,6 +1,6 @@
 /** What people give as a prompt, as token ids. */
 import { FrugalError } from "../tensor/error.ts";
-import { type ChatMessage, type ChatOptions, chatTemplate, encodeChat, fallbackTemplate, templateTokens } from "../text/chat-template.ts";
+import type { ChatMessage, ChatOptions } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
 export type { ChatMessage } from "../text/chat-template.ts";
@@ -24,15 +24,20 @@ export interface EncodedPrompt {
   readonly continues: boolean;
 }
 
-export type PromptEncoder = (prompt: Prompt, options: PromptOptions, afterOthers: boolean) => EncodedPrompt;
+export type PromptEncoder = (prompt: Prompt, options: PromptOptions, afterOthers: boolean) => Promise<EncodedPrompt>;
 
 export function promptEncoder(tokenizer: Tokenizer, template: string | undefined): PromptEncoder {
-  const compiled = once(() => (template === undefined ? fallbackTemplate(tokenizer) : chatTemplate(template, templateTokens(tokenizer))));
+  // Templates bring an interpreter with them: loaded where there is a conversation.
+  const compiled = once(async () => {
+    const chat = await import("../text/chat-template.ts");
+    const usual = template === undefined ? chat.fallbackTemplate(tokenizer) : chat.chatTemplate(template, chat.templateTokens(tokenizer));
+    return (messages: readonly ChatMessage[], options: ChatOptions) => chat.encodeChat(tokenizer, usual, messages, options);
+  });
   const continuing = (ids: readonly number[]): EncodedPrompt => ({
     ids,
     continues: ids.some((id) => id < tokenizer.vocabularySize && !tokenizer.isSpecial(id)),
   });
-  return (prompt, { parseSpecial = false, tools, templateVariables }, afterOthers) => {
+  return async (prompt, { parseSpecial = false, tools, templateVariables }, afterOthers) => {
     if (typeof prompt === "string") {
       const ids = [...tokenizer.encode(prompt, { addSpecial: false, parseSpecial })];
       const needsBos = !afterOthers && tokenizer.addBos && tokenizer.bos !== undefined && ids[0] !== tokenizer.bos;
@@ -43,7 +48,8 @@ export function promptEncoder(tokenizer: Tokenizer, template: string | undefined
         ...(tools === undefined ? {} : { tools }),
         ...(templateVariables === undefined ? {} : { variables: templateVariables }),
       };
-      return { ids: [...encodeChat(tokenizer, compiled(), prompt, options)], continues: false };
+      const encode = await compiled();
+      return { ids: [...encode(prompt, options)], continues: false };
     }
     return continuing([...prompt]);
   };

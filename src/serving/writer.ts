@@ -59,7 +59,7 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
       // Rows of the output matrix beyond the vocabulary stand for nothing.
       const settled = sampling(options, Math.min(vocabularySize, tokenizer.vocabularySize));
       encoder ??= promptEncoder(tokenizer, template);
-      const encoded = encoder(prompt, options, place.afterOthers);
+      const encoded = await encoder(prompt, options, place.afterOthers);
       const ends = [...tokenizer.endOfGeneration, ...endIds];
       // Models without a template play both parts of a conversation; the fallback's next turn is where the reply is over.
       const isReply = typeof prompt !== "string" && isConversation(prompt);

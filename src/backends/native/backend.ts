@@ -8,9 +8,9 @@ import { allOps, opRules } from "../../ops/builder.ts";
 import type { CacheUse } from "../../ops/cache.ts";
 import { FrugalError, nearest } from "../../tensor/error.ts";
 import { planMemory } from "../../transforms/plan-memory.ts";
-import type { Backend, CacheFormat, Call, LoadedModel, LoadOptions, Outputs, Weights } from "../backend.ts";
+import type { Backend, CacheFormat, Call, LoadedModel, LoadOptions, MemoryReport, Outputs, Weights } from "../backend.ts";
 import { type Addon, findAddon, type Handle } from "./addon.ts";
-import { lower, type Lowered } from "./lower.ts";
+import { lower, type Lowered, matrixWeights, type WeightTable } from "./lower.ts";
 import { loadingWeights } from "./weights.ts";
 import { encodeProgram, kernels } from "./words.ts";
 
@@ -70,6 +70,10 @@ interface Program {
 
 const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
 
+/**
+ * The core's threads pack weights while programs are made and whoever waits for the model does the rest: packing begins as soon as it is
+ * known which weights are matrices.
+ */
 async function loadNative(
   addon: Addon,
   handle: Handle,
@@ -77,42 +81,62 @@ async function loadNative(
   weights: Weights,
   options: LoadOptions,
 ): Promise<LoadedModel> {
+  const failed = new AbortController();
+  const signal = options.signal === undefined ? failed.signal : AbortSignal.any([options.signal, failed.signal]);
+  let filling: { readonly filled: Promise<void> } | undefined;
   try {
+    signal.throwIfAborted();
     for (const graph of Object.values(graphs)) verifyGraph(graph, opRules);
+    const orders = Object.values(graphs).map((graph) => inOrder(graph.outputs.values()));
     const loading = loadingWeights(addon, handle, weights);
-    const lowered = Object.entries(graphs).map(([name, graph]) => [name, lower(graph, loading)] as const);
-    const plans = lowered.map(([, { buffers }]) => planMemory(buffers));
-    const arena = plans.reduce<Polynomial>((bound, { size }) => upperBound(bound, size), new Map());
-    const arenaBytes = 4 * evaluatePolynomial(arena, options.caps);
-    const programs = new Map<string, Program>();
-    lowered.forEach(([name, program], i) => {
-      const words = encodeProgram(program.steps, (buffer) => evaluatePolynomial(plans[i]!.offsets[buffer]!, options.caps));
-      const index = addon.addProgram(handle, words);
-      if (index < 0) throw new FrugalError("FRUGAL_INTERNAL", `native: the core refuses program "${name}"`);
-      programs.set(name, { index, lowered: program });
-    });
-    await loading.fill(options.signal, options.onProgress);
-    const layers = cacheLayers(graphs);
-    const pages = layers.length > 0 ? (options.cachePages ?? 0) : 0;
-    if (layers.length > 0 && pages < 1)
-      throw new FrugalError(
-        "FRUGAL_BAD_ARGUMENT",
-        `native: the graph keeps keys and values, but cachePages is ${pages}; give the pages it may use`,
-      );
-    const scratch = Math.max(...lowered.map(([, { scratchBytes }]) => scratchBytes), 64);
-    if (!addon.allocate(handle, arenaBytes, scratch, cacheFormats.indexOf(options.cacheFormat ?? "F16"), pages, Int32Array.from(layers)))
-      throw new FrugalError(
-        "FRUGAL_OUT_OF_MEMORY",
-        `native: no memory for an arena of ${arenaBytes} bytes and ${pages} pages of cache; ask for a shorter context`,
-        { needed: arenaBytes },
-      );
+    filling = await loading.start(orders.flatMap(matrixWeights), signal, options.onProgress);
+    const compiled = compile(addon, handle, graphs, loading, options);
+    await loading.addVectors(signal);
+    await filling.filled;
     const [weightBytes, cacheBytes] = addon.memory(handle);
-    const memory = { weights: weightBytes, arena: arenaBytes, cache: cacheBytes, arenaFormula: printPolynomial(scaled(arena, 4)) };
-    return loadedModel(addon, handle, programs, options.caps, memory);
+    return loadedModel(addon, handle, compiled.programs, options.caps, { ...compiled.memory, weights: weightBytes, cache: cacheBytes });
   } catch (error) {
+    failed.abort();
+    await filling?.filled.catch(() => undefined);
     await addon.dispose(handle);
     throw error;
   }
+}
+
+/** Gives the core its programs and the memory they run in. */
+function compile(
+  addon: Addon,
+  handle: Handle,
+  graphs: Readonly<Record<string, Graph>>,
+  weights: WeightTable,
+  options: LoadOptions,
+): { readonly programs: Map<string, Program>; readonly memory: Pick<MemoryReport, "arena" | "arenaFormula"> } {
+  const lowered = Object.entries(graphs).map(([name, graph]) => [name, lower(graph, weights)] as const);
+  const plans = lowered.map(([, { buffers }]) => planMemory(buffers));
+  const arena = plans.reduce<Polynomial>((bound, { size }) => upperBound(bound, size), new Map());
+  const arenaBytes = 4 * evaluatePolynomial(arena, options.caps);
+  const programs = new Map<string, Program>();
+  lowered.forEach(([name, program], i) => {
+    const words = encodeProgram(program.steps, (buffer) => evaluatePolynomial(plans[i]!.offsets[buffer]!, options.caps));
+    const index = addon.addProgram(handle, words);
+    if (index < 0) throw new FrugalError("FRUGAL_INTERNAL", `native: the core refuses program "${name}"`);
+    programs.set(name, { index, lowered: program });
+  });
+  const layers = cacheLayers(graphs);
+  const pages = layers.length > 0 ? (options.cachePages ?? 0) : 0;
+  if (layers.length > 0 && pages < 1)
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `native: the graph keeps keys and values, but cachePages is ${pages}; give the pages it may use`,
+    );
+  const scratch = Math.max(...lowered.map(([, { scratchBytes }]) => scratchBytes), 64);
+  if (!addon.allocate(handle, arenaBytes, scratch, cacheFormats.indexOf(options.cacheFormat ?? "F16"), pages, Int32Array.from(layers)))
+    throw new FrugalError(
+      "FRUGAL_OUT_OF_MEMORY",
+      `native: no memory for an arena of ${arenaBytes} bytes and ${pages} pages of cache; ask for a shorter context`,
+      { needed: arenaBytes },
+    );
+  return { programs, memory: { arena: arenaBytes, arenaFormula: printPolynomial(scaled(arena, 4)) } };
 }
 
 function loadedModel(

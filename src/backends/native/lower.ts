@@ -8,7 +8,7 @@ import { FrugalError } from "../../tensor/error.ts";
 import { findFolds, type Folds, type Product } from "./fold.ts";
 import { gates, type Kernel, nothing, type Operand, type Place, type Step } from "./words.ts";
 
-/** What the weights of a model look like to the core; filled while graphs are lowered. */
+/** What the weights of a model look like to the core. */
 export interface WeightTable {
   /** Index of the packed matrix of a weight, and whether its products take quantised activations. */
   matrix(value: Value): { readonly index: number; readonly quantized: boolean };
@@ -29,6 +29,17 @@ export interface Lowered {
 /** Ops without a kernel of this backend, with the reason: what only training needs. */
 export function missingKernels(order: readonly Value[]): string[] {
   return [...new Set(order.map(({ op }) => op).filter((op) => !sourceOps.includes(op) && !(op in lowerings) && !allOps[op]?.sharesInput))];
+}
+
+/** The input of an op that is a packed matrix where it is a weight; all other weights are plain numbers. */
+const matrixInputs: Readonly<Record<string, number>> = { matmul: 1, expertMatmul: 1, gather: 0 };
+
+/** Every weight that `lower` will ask for as a matrix. */
+export function matrixWeights(order: readonly Value[]): Value[] {
+  return order.flatMap(({ op, inputs }) => {
+    const input = inputs[matrixInputs[op] ?? -1];
+    return input?.op === "weight" ? [input] : [];
+  });
 }
 
 export function lower(graph: Graph, weights: WeightTable): Lowered {
@@ -272,7 +283,7 @@ const lowerings: Readonly<Record<string, Lowering>> = {
   },
   gather(value, l) {
     const [table, ids] = value.inputs as [Value, Value];
-    const packed = table.op === "weight" && table.shape.length === 2;
+    const packed = table.op === "weight";
     const operand = packed ? l.matrix(table).operand : l.operand(table);
     l.step("gather", [operand, l.operand(ids), l.operand(value)], [packed ? fixed(table.shape[0]!) : -1]);
   },

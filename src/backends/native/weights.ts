@@ -14,34 +14,49 @@ const floatTypes: ReadonlySet<number> = new Set([0, 1, 30]);
 const f32 = 0;
 
 export interface LoadingWeights extends WeightTable {
-  /** Decodes, reads and packs all that was asked for; bytes done and to do go to `onProgress`. */
-  fill(signal?: AbortSignal, onProgress?: (done: number, total: number) => void): Promise<void>;
+  /**
+   * Begins to read and pack these on the core's threads, once each, and resolves as soon as they are at it; `filled` settles when they are done.
+   * Everything else of loading may go on meanwhile. Bytes done and to do go to `onProgress`.
+   */
+  start(
+    matrices: Iterable<Value>,
+    signal: AbortSignal,
+    onProgress?: (done: number, total: number) => void,
+  ): Promise<{ readonly filled: Promise<void> }>;
+  /** Gives the core the plain numbers of all that `vector` was asked for. */
+  addVectors(signal: AbortSignal): Promise<void>;
+}
+
+interface MatrixWeight {
+  readonly index: number;
+  readonly type: number;
+  readonly weight: Weight;
 }
 
 export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): LoadingWeights {
-  const matrices = new Map<string, { readonly index: number; readonly type: number; readonly weight: Weight }>();
+  const matrices = new Map<string, MatrixWeight>();
   const vectors = new Map<Value | string, number>();
   const vectorValues: Value[] = [];
+  const register = (value: Value): void => {
+    const name = sourceName(value);
+    if (matrices.has(name)) return;
+    const weight = findWeight(value, weights);
+    const type = packedType(weight);
+    const inputs = weight.shape[weight.shape.length - 1]!;
+    const experts = weight.shape.length === 3 ? weight.shape[0]! : 1;
+    const index = addon.addMatrix(handle, type, size(weight.shape) / inputs, inputs, experts);
+    if (index < 0)
+      throw new FrugalError(
+        "FRUGAL_SHAPE",
+        `weight "${name}": [${weight.shape.join(", ")}] can't be packed; its rows must be whole blocks of its format`,
+        { weight: name },
+      );
+    matrices.set(name, { index, type, weight });
+  };
   return {
     matrix(value) {
-      const name = sourceName(value);
-      let known = matrices.get(name);
-      if (known === undefined) {
-        const weight = findWeight(value, weights);
-        const type = packedType(weight);
-        const inputs = weight.shape[weight.shape.length - 1]!;
-        const experts = weight.shape.length === 3 ? weight.shape[0]! : 1;
-        const index = addon.addMatrix(handle, type, size(weight.shape) / inputs, inputs, experts);
-        if (index < 0)
-          throw new FrugalError(
-            "FRUGAL_SHAPE",
-            `weight "${name}": [${weight.shape.join(", ")}] can't be packed; its rows must be whole blocks of its format`,
-            { weight: name },
-          );
-        known = { index, type, weight };
-        matrices.set(name, known);
-      }
-      return { index: known.index, quantized: !floatTypes.has(known.type) };
+      const { index, type } = matrices.get(sourceName(value))!;
+      return { index, quantized: !floatTypes.has(type) };
     },
     vector(value) {
       const key = value.op === "weight" ? sourceName(value) : value;
@@ -52,36 +67,52 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): 
       }
       return index;
     },
-    async fill(signal, onProgress) {
+    async start(values, signal, onProgress) {
+      for (const value of values) register(value);
+      const sources: Sources = { paths: [], buffers: [], numbers: [] };
+      let total = 0;
+      for (const [name, { index, type, weight }] of matrices) {
+        // Weights of files are asked for without a turn of the event loop in between: the sooner the core's threads begin, the better.
+        const added = fileSources(index, type, weight, sources);
+        total += added ?? (await memorySources(index, name, type, weight, sources, signal));
+      }
+      const filled = fill(addon, handle, sources, total, signal, onProgress);
+      filled.catch(() => undefined); // whoever awaits it may be busy when it fails
+      return { filled };
+    },
+    async addVectors(signal) {
       const decoded = await decodeWeights(
         vectorValues.filter(({ op }) => op === "weight"),
         weights,
         { signal },
       );
       for (const value of vectorValues) addon.addVector(handle, value.data ?? decoded.get(sourceName(value))!);
-      const paths: string[] = [];
-      const buffers: Uint8Array[] = [];
-      const sources: number[] = [];
-      let total = 0;
-      for (const [name, { index, type, weight }] of matrices) {
-        total += await addSources(index, name, type, weight, { paths, buffers, sources }, signal);
-      }
-      const cancel = new Int32Array(1);
-      const abort = (): void => void (cancel[0] = 1);
-      signal?.addEventListener("abort", abort, { once: true });
-      const timer = onProgress && setInterval(() => onProgress(addon.progress(handle), total), 50);
-      try {
-        signal?.throwIfAborted();
-        const problem = await addon.fill(handle, paths, Float64Array.from(sources), buffers, cancel);
-        signal?.throwIfAborted();
-        if (problem !== "") throw fillError(problem, total);
-        onProgress?.(total, total);
-      } finally {
-        signal?.removeEventListener("abort", abort);
-        clearInterval(timer);
-      }
     },
   };
+}
+
+async function fill(
+  addon: Addon,
+  handle: Handle,
+  { paths, buffers, numbers }: Sources,
+  total: number,
+  signal: AbortSignal,
+  onProgress?: (done: number, total: number) => void,
+): Promise<void> {
+  signal.throwIfAborted();
+  const cancel = new Int32Array(1);
+  const abort = (): void => void (cancel[0] = 1);
+  signal.addEventListener("abort", abort, { once: true });
+  const timer = onProgress && setInterval(() => onProgress(addon.progress(handle), total), 50);
+  try {
+    const problem = await addon.fill(handle, paths, Float64Array.from(numbers), buffers, cancel);
+    signal.throwIfAborted();
+    if (problem !== "") throw fillError(problem, total);
+    onProgress?.(total, total);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    clearInterval(timer);
+  }
 }
 
 /** The format all parts share, where the core packs it. */
@@ -95,20 +126,44 @@ function packedType(weight: Weight): number {
 interface Sources {
   readonly paths: string[];
   readonly buffers: Uint8Array[];
-  readonly sources: number[];
+  /** Of `fill`: five a run of rows. */
+  readonly numbers: number[];
 }
 
-/** Adds what fills one matrix; resolves to its stored bytes. */
-async function addSources(
+/** Adds what fills one matrix where all of it lies in files as it is stored, and answers its stored bytes; else adds nothing. */
+function fileSources(matrix: number, type: number, { shape, content }: Weight, into: Sources): number | undefined {
+  if (!("rows" in content) || content.rows.some(({ tensor }) => tensor.format.ggufType !== type || tensor.source.path === undefined))
+    return undefined;
+  const width = shape[shape.length - 1]!;
+  let bytes = 0;
+  for (const range of content.rows) {
+    const rowBytes = storedBytes(range.tensor.format, width);
+    checkRange(range, width, rowBytes);
+    const path = range.tensor.source.path!;
+    let index = into.paths.indexOf(path);
+    if (index < 0) index = into.paths.push(path) - 1;
+    into.numbers.push(matrix, index, range.tensor.offset + range.first * rowBytes, range.count, 0);
+    bytes += range.count * rowBytes;
+  }
+  return bytes;
+}
+
+/** Adds what fills one matrix by way of memory: computed or mixed weights, and sources that are no files. Resolves to its bytes. */
+async function memorySources(
   matrix: number,
   name: string,
   type: number,
   weight: Weight,
   into: Sources,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<number> {
   const width = weight.shape[weight.shape.length - 1]!;
   const { content } = weight;
+  const add = (bytes: Uint8Array, rows: number): number => {
+    into.buffers.push(bytes);
+    into.numbers.push(matrix, -into.buffers.length, 0, rows, 0);
+    return bytes.byteLength;
+  };
   if (!("rows" in content) || content.rows.some(({ tensor }) => tensor.format.ggufType !== type)) {
     const values = "rows" in content ? await decodeMixed(weight) : await content.values();
     if (values.length !== size(weight.shape))
@@ -116,26 +171,14 @@ async function addSources(
         "FRUGAL_SHAPE",
         `weight "${name}": [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${values.length}`,
       );
-    into.buffers.push(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-    into.sources.push(matrix, -into.buffers.length, 0, values.length / width, 0);
-    return values.byteLength;
+    return add(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), values.length / width);
   }
   let bytes = 0;
   for (const range of content.rows) {
+    signal.throwIfAborted();
     const rowBytes = storedBytes(range.tensor.format, width);
     checkRange(range, width, rowBytes);
-    const offset = range.tensor.offset + range.first * rowBytes;
-    bytes += range.count * rowBytes;
-    const { path } = range.tensor.source;
-    if (path === undefined) {
-      signal?.throwIfAborted();
-      into.buffers.push(await range.tensor.source.read(offset, range.count * rowBytes));
-      into.sources.push(matrix, -into.buffers.length, 0, range.count, 0);
-    } else {
-      let index = into.paths.indexOf(path);
-      if (index < 0) index = into.paths.push(path) - 1;
-      into.sources.push(matrix, index, offset, range.count, 0);
-    }
+    bytes += add(await range.tensor.source.read(range.tensor.offset + range.first * rowBytes, range.count * rowBytes), range.count);
   }
   return bytes;
 }
