@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "../formats/finite.h"
 #include "model.h"
 
 namespace frugal {
@@ -76,6 +77,7 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
   }
   std::atomic<size_t> next{0};
   std::atomic<bool> failed{false};
+  std::atomic<int64_t> bad_matrix{-1}, bad_row{0};
   const auto work = [&](int) {
     std::vector<uint8_t> buffer;
     for (;;) {
@@ -104,6 +106,14 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
         }
         row = end;
       }
+      const int64_t bad = first_row_not_finite(m.matrix.type, buffer.data(), row_bytes, to - from);
+      if (bad >= 0) {
+        if (!failed.exchange(true)) {
+          bad_row = from + bad;
+          bad_matrix = &m - matrices_.data();
+        }
+        return;
+      }
       for (int64_t g = piece.first; g < piece.last; ++g) {
         const int64_t row = piece.expert * m.rows_per_expert + g * kGroupRows;
         const int count = int(std::min<int64_t>(kGroupRows, to - row));
@@ -117,7 +127,7 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
   if (error.empty()) pool_.run(work);
   for (const int file : files)
     if (file >= 0) close(file);
-  if (error.empty() && failed) error = "read";
+  if (error.empty() && failed) error = bad_matrix < 0 ? "read" : "not finite " + std::to_string(bad_matrix) + " " + std::to_string(bad_row);
   if (error.empty() && cancel && *cancel) error = "cancelled";
   return error;
 }

@@ -35,6 +35,8 @@ export async function decodeWeights(
         `weight "${name}": [${weight.shape.join(", ")}] needs ${size(weight.shape)} numbers, got ${numbers.length}`,
       );
     if ("rows" in weight.content) await decodeRows(name, weight.content.rows, weight.shape, numbers, signal);
+    const wrong = numbers.findIndex((number) => !Number.isFinite(number));
+    if (wrong >= 0) throw notFinite(name, weight, Math.floor(wrong / (weight.shape.at(-1) ?? 1)));
     decoded.set(name, numbers);
     done += 4 * numbers.length;
     onProgress?.(done, total);
@@ -44,6 +46,30 @@ export async function decodeWeights(
   await Promise.all(all.filter(([, weight]) => isSmall(weight)).map(([name, weight]) => decode(name, weight)));
   for (const [name, weight] of all) if (!isSmall(weight)) await decode(name, weight);
   return decoded;
+}
+
+/** NaN or infinity in a row of a weight; names the file and tensor it comes from. */
+export function notFinite(name: string, { content }: Weight, row: number): FrugalError {
+  let before = 0;
+  for (const { tensor, first, count } of "rows" in content ? content.rows : []) {
+    if (row < before + count) {
+      const at = first + row - before;
+      return new FrugalError(
+        "FRUGAL_NUMERIC",
+        `${tensor.source.name}: tensor "${tensor.name}" holds NaN or infinity in row ${at}; the file is damaged or the training went wrong, get another copy`,
+        { file: tensor.source.name, tensor: tensor.name, row: at },
+      );
+    }
+    before += count;
+  }
+  return new FrugalError(
+    "FRUGAL_NUMERIC",
+    `weight "${name}": holds NaN or infinity in row ${row}; the file it is computed from is damaged`,
+    {
+      weight: name,
+      row,
+    },
+  );
 }
 
 export function findWeight(value: Value, weights: Weights): Weight {

@@ -52,7 +52,7 @@ export function openConfig(checkpoint: Checkpoint): ConfigReader {
       String(checkpoint.metadata.get("general.architecture")),
     );
     // A file made for embeddings says how it pools; its logits are the same.
-    reader.ignore("vocab_size", "tensor_data_layout", "pooling_type");
+    reader.ignore("tensor_data_layout", "pooling_type");
     return reader;
   }
   const reader = configReader(`config.json of ${checkpoint.name}`, checkpoint.config);
@@ -104,7 +104,7 @@ export function readDecoderConfig(
     heads,
     keyValueHeads,
     headSize,
-    vocabulary: checkpoint.kind === "gguf" ? embeddingRows(checkpoint) : reader.size("vocab_size", usual.vocabulary),
+    vocabulary: checkpoint.kind === "gguf" ? embeddingRows(checkpoint, reader) : reader.size("vocab_size", usual.vocabulary),
     contextLength: reader.size(name.contextLength, usual.contextLength),
   };
 }
@@ -115,10 +115,14 @@ function expectOneSize(reader: ConfigReader, key: string): void {
     throw reader.wrong(key, "is a list, one for each layer, which Frugal cannot do for this family", "FRUGAL_UNSUPPORTED");
 }
 
-/** GGUF says the size of the vocabulary by its embedding table. */
-function embeddingRows({ name, tensors }: Checkpoint): number {
+/** GGUF says the size of the vocabulary by its embedding table, and may repeat it. */
+function embeddingRows({ name, tensors }: Checkpoint, reader: ConfigReader): number {
   const rows = tensors.get("token_embd.weight")?.shape[0];
-  if (rows !== undefined && rows > 0) return rows;
+  if (rows !== undefined && rows > 0) {
+    const said = reader.size("vocab_size", rows);
+    if (said === rows) return rows;
+    throw reader.wrong("vocab_size", `is ${said}, but token_embd.weight has ${rows} rows; metadata and weights do not belong together`);
+  }
   throw new FrugalError("FRUGAL_NOT_FOUND", `${name}: has no tensor "token_embd.weight"; the file is incomplete, fetch it again`, {
     file: name,
     tensor: "token_embd.weight",

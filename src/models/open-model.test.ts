@@ -74,6 +74,9 @@ describe("configuration", () => {
   test("names of GGUF keys carry their prefix", () => {
     const metadata = new Map(gguf.metadata).set("gemma3.atention.scale", 1);
     expect(refusal({ ...gguf, metadata })).toMatch(/BAD_CONFIG.*gemma3\.atention\.scale is not a key/);
+    expect(refusal({ ...gguf, metadata: new Map(gguf.metadata).set("gemma3.vocab_size", 130) })).toMatch(
+      /BAD_CONFIG.*gemma3\.vocab_size is 130, but token_embd\.weight has 131 rows/,
+    );
     expect(refusal({ ...gguf, metadata: new Map(gguf.metadata).set("gemma3.block_count", 0) })).toMatch(
       /BAD_CONFIG.*gemma3\.block_count is 0/,
     );

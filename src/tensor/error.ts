@@ -33,6 +33,8 @@ export class FrugalError extends Error {
 
 /** The known name nearest to `name` by edit distance, for "did you mean" in messages; undefined where nothing is near. */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
+  // Nobody mistypes so much text, and the comparison takes as many steps as both lengths multiplied.
+  if (name.length > 200) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.ceil(name.length / 3)) + 1;
   for (const candidate of known) {

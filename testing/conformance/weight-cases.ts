@@ -6,6 +6,7 @@ import type { Graph } from "../../src/graph/value.ts";
 import { createBuilder } from "../../src/ops/builder.ts";
 import { type StorageFormat, storedBytes } from "../../src/tensor/format.ts";
 import { formats } from "../../src/tensor/formats/index.ts";
+import type { FrugalError } from "../../src/tensor/error.ts";
 import { type Shape, size } from "../../src/tensor/shape.ts";
 import { bytesSource } from "../../src/tensor/source.ts";
 import type { StoredTensor } from "../../src/tensor/stored.ts";
@@ -119,6 +120,45 @@ export function weightCases({ create, weightTolerance }: Implementation): void {
         }
       }
       await model.dispose();
+    });
+  });
+  describe("weights that hold NaN or infinity", () => {
+    it.each(weightFormats.map((format) => [format.name, format] as const))("%s", async (_, format) => {
+      const width = format.blockSize === 1 ? 5 : format.blockSize;
+      const backend = await create();
+      const b = createBuilder();
+      const graph: Graph = {
+        outputs: new Map([["y", b.matmul(b.input("x", { shape: [T, width], type: "f32" }), b.weight("w", [3, width]))]]),
+      };
+      const load = (bytes: Uint8Array): Promise<string> => {
+        const tensor: StoredTensor = {
+          name: "w.stored",
+          shape: [3, width],
+          format,
+          source: bytesSource("file", bytes),
+          offset: 0,
+          byteLength: bytes.length,
+        };
+        const weights = new Map<string, Weight>([["w", { shape: [3, width], content: { rows: [{ tensor, first: 0, count: 3 }] } }]]);
+        return backend.load({ main: graph }, weights, { caps }).then(
+          (model) => model.dispose().then(() => "loads"),
+          (error: FrugalError) => `${error.code} ${error.message}`,
+        );
+      };
+      const rowBytes = storedBytes(format, width);
+      let refused = 0;
+      // Every place of a block where two bytes could be such a number.
+      for (let at = 0; at + 2 <= Math.min(rowBytes, format.blockBytes); at += format.blockBytes === 17 ? 1 : 2) {
+        const bytes = new Uint8Array(3 * rowBytes);
+        bytes.set([0x80, 0x7f], rowBytes + at); // infinity in BF16 and the upper half of F32, NaN in F16
+        const values = new Float32Array(3 * width);
+        format.decode(bytes, values);
+        const outcome = await load(bytes);
+        if (values.every((value) => Number.isFinite(value))) expect(outcome).toBe("loads");
+        else expect(outcome).toMatch(/^FRUGAL_NUMERIC file: tensor "w\.stored" holds NaN or infinity in row 1;/);
+        refused += outcome === "loads" ? 0 : 1;
+      }
+      if (format.name !== "MXFP4") expect(refused).toBeGreaterThan(0);
     });
   });
 }

@@ -4,7 +4,7 @@ import { FrugalError } from "../../tensor/error.ts";
 import { storedBytes } from "../../tensor/format.ts";
 import { size } from "../../tensor/shape.ts";
 import type { RowRange, Weight, Weights } from "../backend.ts";
-import { decodeWeights, findWeight } from "../weights.ts";
+import { decodeWeights, findWeight, notFinite } from "../weights.ts";
 import type { Addon, Handle } from "./addon.ts";
 import type { WeightTable } from "./lower.ts";
 
@@ -76,7 +76,7 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): 
         const added = fileSources(index, type, weight, sources);
         total += added ?? (await memorySources(index, name, type, weight, sources, signal));
       }
-      const filled = fill(addon, handle, sources, total, signal, onProgress);
+      const filled = fill(addon, handle, matrices, sources, total, signal, onProgress);
       filled.catch(() => undefined); // whoever awaits it may be busy when it fails
       return { filled };
     },
@@ -94,6 +94,7 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): 
 async function fill(
   addon: Addon,
   handle: Handle,
+  matrices: ReadonlyMap<string, MatrixWeight>,
   { paths, buffers, numbers }: Sources,
   total: number,
   signal: AbortSignal,
@@ -107,7 +108,7 @@ async function fill(
   try {
     const problem = await addon.fill(handle, paths, Float64Array.from(numbers), buffers, cancel);
     signal.throwIfAborted();
-    if (problem !== "") throw fillError(problem, total);
+    if (problem !== "") throw fillError(problem, total, matrices);
     onProgress?.(total, total);
   } finally {
     signal.removeEventListener("abort", abort);
@@ -205,7 +206,10 @@ function checkRange({ tensor, first, count }: RowRange, width: number, rowBytes:
   );
 }
 
-function fillError(problem: string, bytes: number): FrugalError {
+function fillError(problem: string, bytes: number, matrices: ReadonlyMap<string, MatrixWeight>): FrugalError {
+  const [, matrix, row] = /^not finite (\d+) (\d+)$/.exec(problem) ?? [];
+  const found = [...matrices].find(([, { index }]) => index === Number(matrix));
+  if (found !== undefined) return notFinite(found[0], found[1].weight, Number(row));
   if (problem === "memory")
     return new FrugalError(
       "FRUGAL_OUT_OF_MEMORY",
