@@ -5,21 +5,30 @@
 
 namespace frugal::FRUGAL_ISA {
 
+// The largest magnitude; as bits infinity is larger than every number, and NaN larger still.
 static inline float peak_of_32(const float* x) {
-  F32 peaks = splat(0);
+  I32 peaks = splat_i(0);
   for (int i = 0; i < 32; i += kLanes) {
-    const F32 v = load(x + i);
-    peaks = max(peaks, max(v, -v));
+    const I32 v = bits_of(load(x + i)) & 0x7fffffff;
+    peaks = v > peaks ? v : peaks;
   }
-  return max(peaks);
+  return from_bits(splat_i(max(peaks)))[0];
 }
 
 static inline void quantize_row(const float* x, const Activations& a, int64_t row) {
   int8_t* codes = a.codes + row * a.inputs;
   for (int64_t b = 0; b < a.blocks; ++b, x += 32, codes += 32) {
-    const float largest = peak_of_32(x), scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0.0f;
-    int32_t sums[2];
-    for (int half = 0; half < 2; ++half) {
+    const float largest = peak_of_32(x);
+    float scale = largest / 127.0f;
+    int32_t sums[2] = {0, 0};
+    // Numbers too small to scale are zeros. With a number that is not finite the scale isn't either, and so is every product.
+    const bool scales = largest > 1e-36f && largest <= 3.4e38f;
+    if (!scales) {
+      memset(codes, 0, 32);
+      if (largest <= 1e-36f) scale = 0;
+    }
+    const float inverse = 127.0f / largest;
+    for (int half = 0; scales && half < 2; ++half) {
       I32 total = splat_i(0);
       for (int i = 16 * half; i < 16 * half + 16; i += kLanes) {
         const I32 q = __builtin_convertvector(round(load(x + i) * splat(inverse)), I32);

@@ -46,6 +46,9 @@ template <class F> static inline F32 by_halves(F32 v, F combine) {
 static inline float sum(F32 v) { return by_halves(v, [](F32 a, F32 b) { return a + b; })[0]; }
 static inline float max(F32 v) { return by_halves(v, [](F32 a, F32 b) { return max(a, b); })[0]; }
 static inline int32_t sum(I32 v) { return bits_of(by_halves(from_bits(v), [](F32 a, F32 b) { return from_bits(bits_of(a) + bits_of(b)); }))[0]; }
+static inline int32_t max(I32 v) {
+  return bits_of(by_halves(from_bits(v), [](F32 a, F32 b) { return from_bits(bits_of(a) > bits_of(b) ? bits_of(a) : bits_of(b)); }))[0];
+}
 // The low byte of each lane.
 static inline void store_s8(int8_t* p, I32 v) {
   typedef int8_t Narrow __attribute__((vector_size(kLanes)));

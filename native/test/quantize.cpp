@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "../kernels/activations.h"
-#include "random.h"
+#include "stored.h"
 #include "trial.h"
 
 namespace frugal::test {
@@ -36,13 +36,27 @@ KERNEL_TEST(quantize) {
     }
 }
 
-// What is not a number must not be undefined behaviour either; nothing is promised about the codes.
+// One number that is not finite makes the row's products NaN, and no other row's; tiny numbers count as zeros.
 KERNEL_TEST(quantize_not_finite) {
-  std::vector<float> x(96, 1.0f);
-  x[3] = NAN, x[40] = INFINITY, x[70] = -INFINITY, x[71] = 3e38f;
-  Trial trial(set);
-  trial.step(kKernel_quantize, {trial.input(x, {1, 96}), trial.activations(1, 96)});
-  trial.must_run();
+  for (const float bad : {NAN, INFINITY, -INFINITY, -NAN}) {
+    describe(print("%s, %g", set.name, bad));
+    std::vector<float> x(3 * 96, 1.0f);
+    x[96 + 70] = bad;
+    for (int i = 0; i < 32; ++i) x[size_t(2 * 96 + i)] = 1e-42f;
+    const std::vector<uint8_t> ones(17 * 3 * 34, 1);  // Q8_0: scale 1.5e-5, codes 1
+    Trial trial(set);
+    const Place from = trial.input(x, {3, 96}), codes = trial.activations(3, 96), y = trial.output({3, 17});
+    trial.step(kKernel_quantize, {from, codes});
+    trial.step(kKernel_linear, {from, codes, trial.matrix(8, 17, 96, ones), nothing(), y, nothing(), nothing()}, {-1});
+    trial.must_run();
+    for (int i = 0; i < 51; ++i) {
+      const float got = trial.floats(y)[i];
+      const bool nan = i / 17 == 1;
+      CHECK(nan ? isnan(got) : got > 0 && got < 1, "row %d: %g", i / 17, got);
+    }
+    const double first = trial.floats(y)[0], third = trial.floats(y)[34];
+    CHECK(fabs(third * 3 - first * 2) < 1e-6 * first, "a row with 64 of 96 ones gives %g, with 96 of 96 %g", third, first);
+  }
 }
 
 }  // namespace frugal::test
