@@ -123,7 +123,7 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
     const ProgramStep& from = program[i];
     states[i].next = states[i].fault = states[i].detail = states[i].stop = states[i].ready = 0;
     states[i].failed = -1;
-    steps[i] = {from.kernel, int(from.operands.size()), int(from.integers.size()), int(from.numbers.size()), &arrays[at], from.integers.data(), from.numbers.data(),
+    steps[i] = {from.kernel, int(from.operands.size()), int(from.integers.size()), int(from.numbers.size()), arrays.data() + at, from.integers.data(), from.numbers.data(),
                 &cache_, &states[i].next, nullptr, &states[i].fault, &states[i].detail, nullptr, scratch_bytes_};
     for (const auto& operand : from.operands)
       if (!resolve(operand, symbols, inputs, outputs, arrays[at++])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
