@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundle } from "./bundle.mjs";
 import { distIsFresh, newestChange, newestSource } from "./freshness.mjs";
 
 const projectRoot = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -56,6 +57,8 @@ function compile(root, say) {
     encoding: "utf8",
   });
   if (!existsSync(fresh)) throw new SetupError(`set-up: TypeScript wrote nothing:\n${stdout}`);
+  const problem = bundle(fresh);
+  if (problem !== undefined) throw new SetupError(`set-up: the command line was not bundled:\n${problem}`);
   // Written elsewhere and moved into place, so that a process that starts meanwhile never sees half of it.
   writeFileSync(join(fresh, ".built"), String(newest));
   try {

@@ -1,6 +1,6 @@
 /** Runs the command line as people do, in a process of its own, from the sources as they are. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,9 +23,10 @@ export interface CommandLine {
   remove(): void;
 }
 
-/** Compiles the sources to a temporary folder that looks like the package. */
+/** Compiles and bundles the sources in a temporary folder that looks like the package. */
 export function compileCommandLine(): CommandLine {
   const folder = mkdtempSync(join(tmpdir(), "frugal-command-line-"));
+  cpSync(join(root, "bin"), join(folder, "bin"), { recursive: true });
   for (const name of ["native", "node_modules", "package.json"]) symlinkSync(join(root, name), join(folder, name));
   const options = {
     rootDir: join(root, "src"),
@@ -47,7 +48,9 @@ export function compileCommandLine(): CommandLine {
   );
   const compiled = spawnSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", folder], { encoding: "utf8" });
   if (compiled.status !== 0) throw new Error(`the sources do not compile: ${compiled.stdout}`);
-  const main = join(folder, "dist/cli/main.js");
+  const bundled = spawnSync(process.execPath, [join(root, "scripts/bundle.mjs"), join(folder, "dist")], { encoding: "utf8" });
+  if (bundled.status !== 0) throw new Error(`the command line is not bundled: ${bundled.stderr}`);
+  const main = join(folder, "bin/frugal");
   return {
     folder,
     run: (args, { input = "", onOutput } = {}) =>

@@ -1,5 +1,4 @@
 /** The command line: finds the command, reads its arguments, runs it, and turns what went wrong into an exit code. */
-import { readFileSync } from "node:fs";
 import { FrugalError, nearest } from "../tensor/error.ts";
 import { UsageError } from "./command.ts";
 import { commands } from "./commands.ts";
@@ -16,7 +15,7 @@ async function run(args: readonly string[]): Promise<void> {
     if (topic !== undefined && commands[topic] !== undefined) return run([topic, "--help"]);
     return print(generalHelp(names.map((known) => [known, commands[known]!.summary])));
   }
-  if (name === "--version" || name === "version") return print(`${version()}\n`);
+  if (name === "--version" || name === "version") return print(`${(await import("./commands/version.ts")).version()}\n`);
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (entry === undefined) {
     const near = nearest(name, names);
@@ -29,18 +28,13 @@ async function run(args: readonly string[]): Promise<void> {
   return given.flag("help") ? print(commandHelp(command)) : command.run(given);
 }
 
-const version = (): string =>
-  (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly version: string }).version;
-
 /** Whoever reads our output may leave early, as `head` does: there is nothing left to do then. */
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-try {
-  await run(process.argv.slice(2));
-} catch (error) {
+run(process.argv.slice(2)).catch((error: unknown) => {
   process.exitCode = error instanceof UsageError ? 2 : 1;
   process.stderr.write(`frugal: ${messageOf(error)}\n`);
-}
+});
 
 function messageOf(error: unknown): string {
   if (error instanceof UsageError || error instanceof FrugalError) return error.message;

@@ -32,7 +32,7 @@ beforeEach(() => {
   write("package.json", '{ "name": "copy", "type": "module" }');
   write("package-lock.json", lock({ "": {}, "node_modules/typescript": { version: "7.0.0" } }));
   write("node_modules/.package-lock.json", lock({ "node_modules/typescript": { version: "7.0.0" } }));
-  for (const name of ["typescript", "@typescript", "@types", "undici-types"]) {
+  for (const name of ["typescript", "@typescript", "@types", "undici-types", "rolldown", "@rolldown", "@oxc-project"]) {
     const installed = join(project, "node_modules", name);
     if (existsSync(installed)) symlinkSync(installed, join(root, "node_modules", name));
   }
@@ -54,6 +54,15 @@ test("compiles once, again where a source changed or went, and never for a test"
   rmSync(join(root, "src/cli/second.ts"));
   expect(setup().output).toContain("compiled TypeScript");
   expect(existsSync(join(root, "dist/cli/second.js"))).toBe(false);
+});
+
+test("bundles the command line, and says where it cannot", () => {
+  write("src/cli/second.ts", "export const second: number = 2;\n");
+  write("src/cli/main.ts", 'const { second } = await import("./second.ts");\nconsole.log(second);\n');
+  expect(setup()).toMatchObject({ status: 1, output: expect.stringContaining("was not bundled") }); // nothing may be awaited on its top level
+  write("src/cli/main.ts", 'import("./second.ts").then(({ second }) => console.log(second));\n');
+  expect(setup().status).toBe(0);
+  expect(readFileSync(join(root, "dist/cli/bundle/main.cjs"), "utf8")).toContain("second");
 });
 
 test("counts type errors and still compiles", () => {
