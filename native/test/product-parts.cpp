@@ -38,7 +38,7 @@ static void check_parts(const KernelSet& set, const Format& first, const Format&
   const int64_t inputs = 256;
   const auto x = random.normals(rows * inputs, 0.1f), bias = random.normals(outputs), residual = random.normals(rows * outputs);
   const auto stored = random_rows(first, outputs, inputs, random), stored_up = random_rows(second, outputs, inputs, random);
-  for (const int threads : kThreadCounts) {
+  for (const int threads : {1, 2}) {
     Trial trial(set, threads);
     const Place from = trial.input(x, {rows, inputs}), codes = trial.activations(rows, inputs), w = trial.matrix(first.type, outputs, inputs, stored), v = trial.matrix(second.type, outputs, inputs, stored_up);
     const Place y = trial.output({rows, outputs}), product = trial.output({rows, outputs}), up = trial.output({rows, outputs});
@@ -54,8 +54,8 @@ static void check_parts(const KernelSet& set, const Format& first, const Format&
 }
 
 KERNEL_TEST(product_parts) {
-  for (const int64_t rows : {1, 2, 19})
-    for (const int64_t outputs : {16, 47, 128})
+  for (const int64_t rows : {1, 19})
+    for (const int64_t outputs : {47, 64})
       for (int bits = 0; bits < 8; ++bits)
         for (const int gate : {-1, 0, 3}) {
           const Parts parts{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, gate};

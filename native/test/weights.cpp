@@ -44,8 +44,8 @@ KERNEL_TEST(weights_in_parts) {
       const int64_t inputs = 2 * format.least(), rows = 71;
       const size_t row_bytes = size_t(format.row_bytes(inputs));
       const auto stored = random_rows(format, rows, inputs, random);
-      std::vector<uint8_t> padded(13, 0xff);  // the file's rows begin at an odd place
-      padded.insert(padded.end(), stored.begin(), stored.end());
+      std::vector<uint8_t> padded(13 + stored.size());  // the file's rows begin at an odd place
+      memcpy(padded.data() + 13, stored.data(), stored.size());
       const TemporaryFile file(padded);
       Model whole(set, 1), parts(set, threads);
       std::atomic<int64_t> done{0};
@@ -61,6 +61,29 @@ KERNEL_TEST(weights_in_parts) {
         CHECK(first_difference(one.data(), two.data(), inputs) < 0, "row %d differs", row);
       }
     }
+}
+
+// NaN and infinity, in numbers and in the scales of blocks, are refused with the row they are in; codes may be anything.
+KERNEL_TEST(weights_not_finite) {
+  for (const Format& format : formats()) {
+    describe(print("%s %s", set.name, format.name));
+    Random random(format.type);
+    const int64_t inputs = 2 * format.least(), rows = 40, row_bytes = format.row_bytes(inputs);
+    const auto stored = random_rows(format, rows, inputs, random);
+    const std::vector<int> places = format.type == 30 ? std::vector<int>{0} : format.type == 0 ? std::vector<int>{2} : format.halves;
+    for (const int place : places)
+      for (const uint16_t bad : {0x7fc0, 0x7f80, 0xff80}) {
+        auto broken = stored;
+        const uint16_t bits = format.type == 0 || format.type == 30 ? bad : uint16_t(bad & 0xfc00);
+        memcpy(&broken[size_t(23 * row_bytes + format.bytes + place)], &bits, 2);
+        Model model(set, 2);
+        std::atomic<int64_t> done{0};
+        CHECK(model.add_matrix(0, 1, 32, 1) == 0 && model.add_matrix(format.type, rows, inputs, 1) == 1, "refused");
+        const std::vector<uint8_t> zeros(128);
+        const std::string problem = model.fill({}, {{1, -1, broken.data(), 0, rows}, {0, -1, zeros.data(), 0, 1}}, done, nullptr);
+        CHECK(problem == "not finite 1 23", "%04x at %d: \"%s\"", bits, place, problem.c_str());
+      }
+  }
 }
 
 TEST(weights_refused) {
