@@ -1,6 +1,12 @@
 // The pool under stress: every thread runs every job once, barriers hold, and pools come and go.
 #include "../runtime/pool.h"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <system_error>
+
 #include "check.h"
 
 namespace frugal::test {
@@ -45,6 +51,32 @@ TEST(pool_sleep_and_end) {
   }
   CHECK(runs == 60, "%d runs", runs.load());
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#define FRUGAL_PLAIN 1
+#elif defined(__has_feature)
+#define FRUGAL_PLAIN (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#endif
+#if FRUGAL_PLAIN && defined(__linux__)
+// Where the system has no more threads, the pool is refused by an exception that callers can catch. In a process of its own, whose memory is
+// limited to what few stacks take; sanitizers need more than that.
+TEST(pool_without_threads) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit limit{size_t(256) << 20, size_t(256) << 20};
+    setrlimit(RLIMIT_AS, &limit);
+    try {
+      Pool pool(512);
+      _exit(1);
+    } catch (const std::system_error&) {
+      _exit(0);
+    }
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+}
+#endif
 
 // Several pools at once, as several models in one process have.
 TEST(pool_neighbours) {
