@@ -128,9 +128,9 @@ bool typed(napi_env env, napi_value value, Typed& t) {
   napi_typedarray_type type;
   if (napi_get_typedarray_info(env, value, &type, &t.count, &t.data, nullptr, nullptr) != napi_ok) return false;
   const size_t size = type == napi_float64_array || type == napi_bigint64_array || type == napi_biguint64_array ? 8
-                      : type == napi_int16_array || type == napi_uint16_array                                 ? 2
+                      : type == napi_int16_array || type == napi_uint16_array                                   ? 2
                       : type == napi_int8_array || type == napi_uint8_array || type == napi_uint8_clamped_array ? 1
-                                                                                                              : 4;
+                                                                                                                : 4;
   t.bytes = t.count * size;
   return t.count == 0 || t.data != nullptr;
 }
@@ -208,7 +208,8 @@ void closed(napi_env, void* data, void*) {
 napi_value create(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   int64_t threads = 0;
-  if (a.count < 2 || napi_get_value_int64(env, a.value[0], &threads) != napi_ok || threads < 1 || threads > 1024) return fail(env, "create: threads must be 1 to 1024");
+  if (a.count < 2 || napi_get_value_int64(env, a.value[0], &threads) != napi_ok || threads < 1 || threads > 1024)
+    return fail(env, "create: threads must be 1 to 1024");
   const auto* set = frugal::choose_kernels(text(env, a.value[1]).c_str());
   if (!set) return fail(env, "create: this processor does not run that kernel set");
   auto* context = new Context;
@@ -254,7 +255,8 @@ napi_value fill(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   Context* context = a.context();
   Typed t;
-  if (!context || a.count < 5 || !typed(env, a.value[2], t) || t.bytes != t.count * 8) return fail(env, "fill: context, paths, sources, buffers, cancel");
+  if (!context || a.count < 5 || !typed(env, a.value[2], t) || t.bytes != t.count * 8)
+    return fail(env, "fill: context, paths, sources, buffers, cancel");
   auto job = std::make_unique<Job>();
   auto paths = std::make_shared<std::vector<std::string>>();
   for (napi_value value : list(env, a.value[1])) paths->push_back(text(env, value));
@@ -270,7 +272,8 @@ napi_value fill(napi_env env, napi_callback_info info) {
   for (size_t i = 0; i + 4 < t.count; i += 5) {
     const int place = int(numbers[i + 1]);
     if (place >= int(paths->size()) || -1 - place >= int(buffers.size())) return fail(env, "fill: no such source");
-    sources->push_back({int(numbers[i]), place, place < 0 ? static_cast<const uint8_t*>(buffers[size_t(-1 - place)].data) : nullptr, uint64_t(numbers[i + 2]), int64_t(numbers[i + 3])});
+    sources->push_back({int(numbers[i]), place, place < 0 ? static_cast<const uint8_t*>(buffers[size_t(-1 - place)].data) : nullptr,
+                        uint64_t(numbers[i + 2]), int64_t(numbers[i + 3])});
   }
   const auto* cancel = flag(env, *job, a.value[4]);
   auto result = std::make_shared<std::string>();
@@ -278,9 +281,7 @@ napi_value fill(napi_env env, napi_callback_info info) {
   job->work = [context, paths, sources, cancel, result] {
     try {
       *result = context->model->fill(*paths, *sources, context->progress, cancel);
-    } catch (const std::bad_alloc&) {
-      *result = "memory";
-    } catch (const std::exception& e) {
+    } catch (const std::bad_alloc&) { *result = "memory"; } catch (const std::exception& e) {
       *result = e.what();
     }
   };
@@ -313,10 +314,9 @@ napi_value allocate(napi_env env, napi_callback_info info) {
   const auto* layers = static_cast<const int32_t*>(t.data);
   bool good = false;
   try {
-    good = context->model->allocate(size_t(a.integer(1)), size_t(a.integer(2)), int(a.integer(3)), a.integer(4), std::vector<int32_t>(layers, layers + t.count));
-  } catch (const std::exception&) {
-    good = false;
-  }
+    good = context->model->allocate(size_t(a.integer(1)), size_t(a.integer(2)), int(a.integer(3)), a.integer(4),
+                                    std::vector<int32_t>(layers, layers + t.count));
+  } catch (const std::exception&) { good = false; }
   napi_value value;
   napi_get_boolean(env, good, &value);
   return value;
@@ -339,7 +339,8 @@ napi_value run(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   Context* context = a.context();
   Typed symbols;
-  if (!context || a.count < 6 || !typed(env, a.value[2], symbols) || symbols.bytes != 16) return fail(env, "run: context, program, symbols, inputs, outputs, cancel");
+  if (!context || a.count < 6 || !typed(env, a.value[2], symbols) || symbols.bytes != 16)
+    return fail(env, "run: context, program, symbols, inputs, outputs, cancel");
   auto job = std::make_unique<Job>();
   struct State {
     int program;
@@ -361,9 +362,7 @@ napi_value run(napi_env env, napi_callback_info info) {
   job->work = [context, state, cancel] {
     try {
       state->outcome = context->model->run(state->program, state->symbols, state->inputs, state->outputs, cancel);
-    } catch (const std::exception&) {
-      state->outcome = {Outcome::bad_binding, -1, 0, 0, 0};
-    }
+    } catch (const std::exception&) { state->outcome = {Outcome::bad_binding, -1, 0, 0, 0}; }
   };
   job->settle = [state](napi_env e, napi_deferred d) {
     napi_value result;
@@ -437,9 +436,12 @@ napi_value calibrate(napi_env env, napi_callback_info info) {
 }  // namespace
 
 NAPI_MODULE_INIT() {
-  const struct { const char* name; napi_callback call; } functions[] = {
-      {"sets", sets}, {"create", create}, {"addVector", add_vector}, {"addMatrix", add_matrix}, {"fill", fill}, {"progress", progress},
-      {"addProgram", add_program}, {"allocate", allocate}, {"memory", memory}, {"run", run}, {"dispose", dispose}, {"calibrate", calibrate}};
+  const struct {
+    const char* name;
+    napi_callback call;
+  } functions[] = {{"sets", sets},     {"create", create},     {"addVector", add_vector},   {"addMatrix", add_matrix},
+                   {"fill", fill},     {"progress", progress}, {"addProgram", add_program}, {"allocate", allocate},
+                   {"memory", memory}, {"run", run},           {"dispose", dispose},        {"calibrate", calibrate}};
   for (const auto& f : functions) {
     napi_value value;
     napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.call, nullptr, &value);

@@ -36,7 +36,7 @@ struct Layout {
   CodeKind codes;
 
   constexpr int code_bytes() const { return bits * 64; }  // of a block: 16 * 32 * bits / 8
-  constexpr int scale_bytes() const {                      // of a block for half and exponent, of 8 blocks for super
+  constexpr int scale_bytes() const {                     // of a block for half and exponent, of 8 blocks for super
     const int subs = 32 / sub_block, columns = minimum ? 2 : 1;
     return scale == ScaleKind::half       ? subs * columns * 32
            : scale == ScaleKind::exponent ? subs * 16
@@ -80,24 +80,24 @@ constexpr int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 1
 constexpr int8_t kMxfp4Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};  // twice the value; the scale is halved
 
 // Every format a matrix can have: FORMAT(name, ggml type, inputs of a stored block, its bytes, layout, table).
-#define FRUGAL_FORMATS(FORMAT)                              \
-  FORMAT(f32, 0, 1, 4, layouts::f32, nullptr)               \
-  FORMAT(f16, 1, 1, 2, layouts::f16, nullptr)               \
-  FORMAT(bf16, 30, 1, 2, layouts::bf16, nullptr)            \
-  FORMAT(q4_0, 2, 32, 18, layouts::q4_0, nullptr)           \
-  FORMAT(q4_1, 3, 32, 20, layouts::q4_1, nullptr)           \
-  FORMAT(q5_0, 6, 32, 22, layouts::q5_0, nullptr)           \
-  FORMAT(q5_1, 7, 32, 24, layouts::q5_1, nullptr)           \
-  FORMAT(q8_0, 8, 32, 34, layouts::q8_0, nullptr)           \
-  FORMAT(q2_k, 10, 256, 84, layouts::q2_k, nullptr)         \
-  FORMAT(q3_k, 11, 256, 110, layouts::q3_k, nullptr)        \
-  FORMAT(q4_k, 12, 256, 144, layouts::q4_k, nullptr)        \
-  FORMAT(q5_k, 13, 256, 176, layouts::q5_k, nullptr)        \
-  FORMAT(q6_k, 14, 256, 210, layouts::q6_k, nullptr)        \
-  FORMAT(iq4_nl, 20, 32, 18, layouts::iq4_nl, kIq4Table)    \
-  FORMAT(iq4_xs, 23, 256, 136, layouts::iq4_xs, kIq4Table)  \
-  FORMAT(tq1_0, 34, 256, 54, layouts::tq, nullptr)          \
-  FORMAT(tq2_0, 35, 256, 66, layouts::tq, nullptr)          \
+#define FRUGAL_FORMATS(FORMAT)                             \
+  FORMAT(f32, 0, 1, 4, layouts::f32, nullptr)              \
+  FORMAT(f16, 1, 1, 2, layouts::f16, nullptr)              \
+  FORMAT(bf16, 30, 1, 2, layouts::bf16, nullptr)           \
+  FORMAT(q4_0, 2, 32, 18, layouts::q4_0, nullptr)          \
+  FORMAT(q4_1, 3, 32, 20, layouts::q4_1, nullptr)          \
+  FORMAT(q5_0, 6, 32, 22, layouts::q5_0, nullptr)          \
+  FORMAT(q5_1, 7, 32, 24, layouts::q5_1, nullptr)          \
+  FORMAT(q8_0, 8, 32, 34, layouts::q8_0, nullptr)          \
+  FORMAT(q2_k, 10, 256, 84, layouts::q2_k, nullptr)        \
+  FORMAT(q3_k, 11, 256, 110, layouts::q3_k, nullptr)       \
+  FORMAT(q4_k, 12, 256, 144, layouts::q4_k, nullptr)       \
+  FORMAT(q5_k, 13, 256, 176, layouts::q5_k, nullptr)       \
+  FORMAT(q6_k, 14, 256, 210, layouts::q6_k, nullptr)       \
+  FORMAT(iq4_nl, 20, 32, 18, layouts::iq4_nl, kIq4Table)   \
+  FORMAT(iq4_xs, 23, 256, 136, layouts::iq4_xs, kIq4Table) \
+  FORMAT(tq1_0, 34, 256, 54, layouts::tq, nullptr)         \
+  FORMAT(tq2_0, 35, 256, 66, layouts::tq, nullptr)         \
   FORMAT(mxfp4, 39, 32, 17, layouts::mxfp4, kMxfp4Table)
 
 // A matrix as it lies in memory.

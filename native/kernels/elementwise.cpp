@@ -78,7 +78,8 @@ KERNEL(unary) {
   using namespace frugal::FRUGAL_ISA;
   const Array &x = step.arrays[0], &y = step.arrays[1];
   share(step, x.size(), 16384, [&](int64_t first, int64_t last) {
-    each(x.f() + first, last - first, 1, [&](F32 v, int64_t i, int n) { store_first(y.f() + first + i, n, unary(step.integers[0], v, step.numbers[0], step.numbers[1])); });
+    each(x.f() + first, last - first, 1,
+         [&](F32 v, int64_t i, int n) { store_first(y.f() + first + i, n, unary(step.integers[0], v, step.numbers[0], step.numbers[1])); });
   });
 }
 

@@ -13,7 +13,10 @@ static inline F32 gated(int kind, F32 x) {
     // (1 + tanh z) / 2 = sigmoid 2z
     case kGeluTanh: return x * sigmoid(splat(1.59576912f) * fma(splat(0.044715f) * x * x, x, x));
     case kRelu: return max(x, splat(0));
-    case kRelu2: { const F32 r = max(x, splat(0)); return r * r; }
+    case kRelu2: {
+      const F32 r = max(x, splat(0));
+      return r * r;
+    }
     case kQuickGelu: return x * sigmoid(splat(1.702f) * x);
     case kTanh: return tanh(x);
     case kSigmoid: return sigmoid(x);

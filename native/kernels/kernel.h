@@ -7,7 +7,9 @@
 #define FRUGAL_CAT_(a, b) a##_##b
 #define FRUGAL_CAT(a, b) FRUGAL_CAT_(a, b)
 // KERNEL(softmax) in the avx2 build defines the C symbol frugal_softmax_avx2.
-#define KERNEL(name) extern "C" void FRUGAL_CAT(frugal_##name, FRUGAL_ISA)([[maybe_unused]] const frugal::Step& step, [[maybe_unused]] int thread, [[maybe_unused]] int threads)
+#define KERNEL(name)                                                                                                            \
+  extern "C" void FRUGAL_CAT(frugal_##name, FRUGAL_ISA)([[maybe_unused]] const frugal::Step& step, [[maybe_unused]] int thread, \
+                                                        [[maybe_unused]] int threads)
 
 namespace frugal::FRUGAL_ISA {
 

@@ -9,7 +9,8 @@ namespace frugal::FRUGAL_ISA {
 // out[i][0..15], i < M: the products of one group.
 using Product = void (*)(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out);
 
-template <Layout L, int M> static void coded(const Matrix& w, int64_t group, const float*, const Activations& a, int64_t m, float* out, const int8_t* table) {
+template <Layout L, int M>
+static void coded(const Matrix& w, int64_t group, const float*, const Activations& a, int64_t m, float* out, const int8_t* table) {
   constexpr int chunks = M == 1 ? kGroupRows / kLanes : 1;
   for (int lane = 0; lane < kGroupRows; lane += chunks * kLanes) {
     F32 acc[chunks][M];
@@ -34,7 +35,8 @@ constexpr bool is_float(int type) { return type == 0 || type == 1 || type == 30;
 constexpr int largest_tile(int type) { return kLanes == 16 ? (is_float(type) ? 8 : 16) : 4; }
 
 #define ROWS(M) (largest_tile(type) >= M ? &product<type, M> : nullptr)
-template <int type, int M> static void product(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out) {
+template <int type, int M>
+static void product(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out) {
   if constexpr (M > largest_tile(type)) return;
   else {
 #define FORMAT(name, number, block, bytes, layout, table) \
@@ -183,7 +185,8 @@ KERNEL(expert_matmul) {
       for (int64_t n = 0; n < outputs; ++n) {
         const float* row = w.f() + (id * outputs + n) * inputs;
         F32 sums = splat(0);
-        each(x.f() + r / each_x * inputs, inputs, 0, [&](F32 v, int64_t i, int count) { sums = fma(v, load_first(row + i, count, 0), sums); });
+        each(x.f() + r / each_x * inputs, inputs, 0,
+             [&](F32 v, int64_t i, int count) { sums = fma(v, load_first(row + i, count, 0), sums); });
         y.f()[r * outputs + n] = sum(sums);
       }
     }

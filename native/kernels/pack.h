@@ -8,5 +8,5 @@ namespace frugal {
 using PackGroup = void (*)(int type, const uint8_t* rows, size_t stride, int count, int64_t inputs, uint8_t* codes, uint8_t* scales);
 size_t packed_group_bytes(int type, int64_t inputs);  // of codes; 0 where the type is unknown
 size_t packed_scale_bytes(int type, int64_t inputs);
-size_t stored_row_bytes(int type, int64_t inputs);    // 0 where the type is unknown or inputs are not whole blocks
+size_t stored_row_bytes(int type, int64_t inputs);  // 0 where the type is unknown or inputs are not whole blocks
 }  // namespace frugal

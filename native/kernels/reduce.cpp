@@ -60,7 +60,8 @@ KERNEL(argmax) {
       int64_t at = 0;
       for (int64_t start = 0; start < width; start += block) {
         F32 peaks = splat(-__builtin_inff());
-        each(row + start, width - start < block ? width - start : block, -__builtin_inff(), [&](F32 v, int64_t, int) { peaks = max(v, peaks); });
+        each(row + start, width - start < block ? width - start : block, -__builtin_inff(),
+             [&](F32 v, int64_t, int) { peaks = max(v, peaks); });
         const float here = max(peaks);
         if (here > highest) {
           highest = here;

@@ -62,7 +62,8 @@ KERNEL(combine) {
       for (int64_t c = 0; c < width; c += kLanes) {
         const int n = width - c < kLanes ? int(width - c) : kLanes;
         F32 acc = splat(0);
-        for (int64_t j = 0; j < count; ++j) acc = fma(splat(weights.f()[r * count + j]), load_first(x.f() + (r * count + j) * width + c, n, 0), acc);
+        for (int64_t j = 0; j < count; ++j)
+          acc = fma(splat(weights.f()[r * count + j]), load_first(x.f() + (r * count + j) * width + c, n, 0), acc);
         store_first(y.f() + r * width + c, n, acc);
       }
   });

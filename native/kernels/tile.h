@@ -97,8 +97,8 @@ template <Layout L> static inline F32 load_minimum(const uint8_t* scales, int64_
 }
 
 // M rows from row m of `a` times the weight rows from `lane` of a group: kLanes of them, or with `chunks` more, all that share a pass over the codes.
-template <Layout L, int M, int chunks>
-static inline void tile(const uint8_t* block, const uint8_t* scales, const int8_t* table, const Activations& a, int64_t m, int lane, F32 (*acc)[M]) {
+template <Layout L, int M, int chunks> static inline void tile(const uint8_t* block, const uint8_t* scales, const int8_t* table,
+                                                               const Activations& a, int64_t m, int lane, F32 (*acc)[M]) {
   constexpr int subs = 32 / L.sub_block, vectors = 8 / subs;
   constexpr int shift = L.codes == CodeKind::offset ? L.zero_shift : kBiasedBytes ? 7 : -1;
   const int8_t* codes = a.codes + m * a.inputs;
@@ -143,13 +143,14 @@ template <int type> static inline F32 load_weight(const uint8_t* p) {
 }
 // Two sums an output, of even and of odd inputs: one chain of additions would wait for itself. (Several groups at once instead cost
 // 20 % from memory, as the processor follows one stream best.)
-template <int type, int M, int chunks> static inline void float_tile(const uint8_t* group, const float* x, int64_t inputs, int lane, F32 (*out)[M]) {
+template <int type, int M, int chunks>
+static inline void float_tile(const uint8_t* group, const float* x, int64_t inputs, int lane, F32 (*out)[M]) {
   constexpr int bytes = type == 0 ? 4 : 2;
   F32 even[chunks][M], odd[chunks][M];
   for (int c = 0; c < chunks; ++c)
     for (int i = 0; i < M; ++i) even[c][i] = odd[c][i] = splat(0);
   const uint8_t* p = group + lane * bytes;
-  const auto add = [&](F32 (*sums)[M], int64_t k, const uint8_t* from) {
+  const auto add = [&](F32(*sums)[M], int64_t k, const uint8_t* from) {
 #pragma GCC unroll 4
     for (int c = 0; c < chunks; ++c) {
       const F32 w = load_weight<type>(from + c * kLanes * bytes);

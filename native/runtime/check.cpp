@@ -54,10 +54,12 @@ struct Checker {
     if (products < 1 || products > 16 || step.array_count != 2 + 5 * products || step.number_count != 0) return false;
     const Array& x = (*this)[0];
     for (int i = 0; i < products; ++i) {
-      const Array &w = (*this)[2 + 5 * i], &w2 = (*this)[3 + 5 * i], &y = (*this)[4 + 5 * i], &bias = (*this)[5 + 5 * i], &residual = (*this)[6 + 5 * i];
+      const Array &w = (*this)[2 + 5 * i], &w2 = (*this)[3 + 5 * i], &y = (*this)[4 + 5 * i], &bias = (*this)[5 + 5 * i],
+                  &residual = (*this)[6 + 5 * i];
       if (!multiplies(x, (*this)[1], w) || (!absent(w2) && !multiplies(x, (*this)[1], w2))) return false;
       if (w.matrix->experts != 1 || (w2.matrix && w2.matrix->experts != 1)) return false;
-      if (!numbers(y) || y.rows() != x.rows() || y.last() != w.matrix->rows || (w2.matrix && w2.matrix->rows != w.matrix->rows)) return false;
+      if (!numbers(y) || y.rows() != x.rows() || y.last() != w.matrix->rows || (w2.matrix && w2.matrix->rows != w.matrix->rows))
+        return false;
       if (!absent(bias) && (!numbers(bias) || bias.size() != y.last())) return false;
       if (!absent(residual) && (!numbers(residual) || !same_size(residual, y))) return false;
     }
@@ -72,7 +74,8 @@ struct Checker {
   }
   bool expert_matmul() const {
     const Array &x = (*this)[0], &w = (*this)[1], &ids = (*this)[2], &y = (*this)[3];
-    if (!counts(4, 0, 0) || !all_numbers(0, 4) || w.rank != 3 || x.last() != w.last() || y.last() != w.dim[1] || y.rows() != ids.size()) return false;
+    if (!counts(4, 0, 0) || !all_numbers(0, 4) || w.rank != 3 || x.last() != w.last() || y.last() != w.dim[1] || y.rows() != ids.size())
+      return false;
     return x.rows() == ids.size() || (ids.last() > 0 && x.rows() * ids.last() == ids.size());
   }
   bool matmul() const {
@@ -83,16 +86,21 @@ struct Checker {
     if (!counts(3, 1, 0) || !all_numbers(1, 3)) return false;
     const Array &table = (*this)[0], &ids = (*this)[1], &y = (*this)[2];
     if (y.rows() != ids.size()) return false;
-    if (table.matrix) return filled(table) && table.matrix->experts == 1 && table.matrix->inputs == y.last() && integer(0) >= 0 && integer(0) <= table.matrix->rows;
+    if (table.matrix)
+      return filled(table) && table.matrix->experts == 1 && table.matrix->inputs == y.last() && integer(0) >= 0 &&
+             integer(0) <= table.matrix->rows;
     return numbers(table) && table.last() == y.last() && integer(0) <= table.rows();
   }
   // The rule of heads in integers `first` and behind; keys and values of `key_heads` heads are of these sizes.
   bool heads(int first, const Array& q, const Array& y, int64_t key_size, int64_t value_size) const {
     const int64_t all = integer(first), key_heads = integer(first + 1);
     if (all < 1 || key_heads < 1 || all % key_heads != 0 || key_size < 1 || value_size < 1) return false;
-    return q.last() == all * key_size && y.last() == all * value_size && q.rows() == y.rows() && (step.number_count == 2 || step.number_count == 2 + all);
+    return q.last() == all * key_size && y.last() == all * value_size && q.rows() == y.rows() &&
+           (step.number_count == 2 || step.number_count == 2 + all);
   }
-  const Cache::Layer* layer() const { return integer(0) >= 0 && integer(0) < step.cache->layer_count ? &step.cache->layers[integer(0)] : nullptr; }
+  const Cache::Layer* layer() const {
+    return integer(0) >= 0 && integer(0) < step.cache->layer_count ? &step.cache->layers[integer(0)] : nullptr;
+  }
   static bool places(const Array& positions, const Array& offsets, const Array& lengths, const Array& table, int64_t rows) {
     return positions.size() == rows && offsets.size() == lengths.size() + 1 && table.size() == lengths.size() * table.last();
   }
@@ -131,11 +139,14 @@ struct Checker {
   }
   bool layer_norm() const {
     const Array& x = (*this)[0];
-    return counts(4, 0, 1) && all_numbers(0, 4) && (*this)[1].size() == x.last() && (*this)[2].size() == x.last() && same_size(x, (*this)[3]);
+    return counts(4, 0, 1) && all_numbers(0, 4) && (*this)[1].size() == x.last() && (*this)[2].size() == x.last() &&
+           same_size(x, (*this)[3]);
   }
   bool axis(const Array& x) const { return integer(0) >= 0 && integer(0) < x.rank; }
   bool softmax() const { return counts(2, 1, 0) && all_numbers(0, 2) && axis((*this)[0]) && same_size((*this)[0], (*this)[1]); }
-  bool binary() const { return counts(3, 1, 0) && all_numbers(0, 3) && same_size((*this)[0], (*this)[2]) && spreads((*this)[1], (*this)[2]); }
+  bool binary() const {
+    return counts(3, 1, 0) && all_numbers(0, 3) && same_size((*this)[0], (*this)[2]) && spreads((*this)[1], (*this)[2]);
+  }
   bool map(int arrays, int integers, int number_count) const {
     if (!counts(arrays, integers, number_count) || !all_numbers(0, arrays)) return false;
     for (int i = 1; i < arrays; ++i)
@@ -149,7 +160,8 @@ struct Checker {
   }
   bool slice() const {
     const Array &x = (*this)[0], &y = (*this)[1];
-    return counts(2, 2, 0) && all_numbers(0, 2) && axis(y) && same_shape(x, y, integer(0)) && integer(1) >= 0 && integer(1) + y.dim[integer(0)] <= x.dim[integer(0)];
+    return counts(2, 2, 0) && all_numbers(0, 2) && axis(y) && same_shape(x, y, integer(0)) && integer(1) >= 0 &&
+           integer(1) + y.dim[integer(0)] <= x.dim[integer(0)];
   }
   bool concat() const {
     if (step.array_count < 2 || step.integer_count != 1 || step.number_count != 0 || !all_numbers(0, step.array_count)) return false;
@@ -210,8 +222,16 @@ static bool is_written(const Step& step, int i) {
 // Kernels whose result may lie where an operand lies.
 static bool works_in_place(int kernel) {
   switch (kernel) {
-    case kKernel_rms_norm: case kKernel_layer_norm: case kKernel_softmax: case kKernel_binary: case kKernel_unary: case kKernel_activation:
-    case kKernel_glu: case kKernel_select: case kKernel_rope: case kKernel_copy: return true;
+    case kKernel_rms_norm:
+    case kKernel_layer_norm:
+    case kKernel_softmax:
+    case kKernel_binary:
+    case kKernel_unary:
+    case kKernel_activation:
+    case kKernel_glu:
+    case kKernel_select:
+    case kKernel_rope:
+    case kKernel_copy: return true;
     default: return false;
   }
 }
@@ -257,7 +277,8 @@ static bool follows_rule(const Step& step) {
     case kKernel_broadcast: return check.broadcast();
     case kKernel_copy: return check.map(2, 0, 0);
     case kKernel_scatter_add: return check.scatter_add();
-    case kKernel_sum: case kKernel_peak: return check.reduce();
+    case kKernel_sum:
+    case kKernel_peak: return check.reduce();
     case kKernel_argmax: return check.argmax();
     case kKernel_pool: return check.pool();
     case kKernel_cross_entropy: return check.cross_entropy();

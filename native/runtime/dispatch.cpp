@@ -5,13 +5,14 @@
 #include <cpuid.h>
 #endif
 
-#define FRUGAL_SET(isa)                                                                                              \
-  extern "C" void frugal_pack_group_##isa(int, const uint8_t*, size_t, int, int64_t, uint8_t*, uint8_t*);                      \
-  extern "C" double frugal_probe_##isa(int, const uint8_t*, size_t, int64_t, int32_t*);                              \
-  namespace frugal::isa##_set {                                                                                      \
-  const Kernel kernels[] = {
-#define FRUGAL_SET_END(isa)                                                                                          \
-  };                                                                                                                 \
+#define FRUGAL_SET(isa)                                                                                   \
+  extern "C" void frugal_pack_group_##isa(int, const uint8_t*, size_t, int, int64_t, uint8_t*, uint8_t*); \
+  extern "C" double frugal_probe_##isa(int, const uint8_t*, size_t, int64_t, int32_t*);                   \
+  namespace frugal::isa##_set {                                                                           \
+    const Kernel kernels[] = {
+#define FRUGAL_SET_END(isa)                                                                                                  \
+  }                                                                                                                          \
+  ;                                                                                                                          \
   const KernelSet set = {#isa, kernels, int(sizeof kernels / sizeof *kernels), frugal_pack_group_##isa, frugal_probe_##isa}; \
   }
 
@@ -56,8 +57,8 @@ int available_kernels(const char** names, int most) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   if (avx512 && n < most) names[n++] = "avx512";
   if (avx2 && n < most) names[n++] = "avx2";
 #endif

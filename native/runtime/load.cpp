@@ -27,7 +27,12 @@ int Model::add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts) {
   if (group_bytes == 0 || stored_row_bytes(type, inputs) == 0 || experts < 1 || rows % experts != 0) return -1;
   const int64_t per = rows / experts, groups = (per + kGroupRows - 1) / kGroupRows;
   const size_t scale_bytes = packed_scale_bytes(type, inputs), codes = page_round(group_bytes * size_t(groups * experts));
-  matrices_.push_back({{nullptr, nullptr, type, rows, inputs, group_bytes, scale_bytes, experts}, experts, per, groups, packed_bytes_, packed_bytes_ + codes});
+  matrices_.push_back({{nullptr, nullptr, type, rows, inputs, group_bytes, scale_bytes, experts},
+                       experts,
+                       per,
+                       groups,
+                       packed_bytes_,
+                       packed_bytes_ + codes});
   packed_bytes_ += codes + page_round(scale_bytes * size_t(groups * experts));
   return int(matrices_.size()) - 1;
 }
@@ -44,7 +49,8 @@ static bool read_fully(int file, uint8_t* to, size_t bytes, uint64_t offset) {
   return true;
 }
 
-std::string Model::fill(const std::vector<std::string>& paths, const std::vector<RowSource>& sources, std::atomic<int64_t>& done_bytes, const std::atomic<int32_t>* cancel) {
+std::string Model::fill(const std::vector<std::string>& paths, const std::vector<RowSource>& sources, std::atomic<int64_t>& done_bytes,
+                        const std::atomic<int32_t>* cancel) {
   weights_ = Memory(packed_bytes_, true);
   if (!weights_.data()) return "memory";
   for (auto& m : matrices_) {
@@ -66,7 +72,10 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
     filled[size_t(source.matrix)] += source.rows;
   }
   // Pieces of work: about 256 KB of whole groups of one expert.
-  struct Piece { const PackedMatrix* matrix; int64_t expert, first, last; };
+  struct Piece {
+    const PackedMatrix* matrix;
+    int64_t expert, first, last;
+  };
   std::vector<Piece> pieces;
   for (size_t i = 0; i < matrices_.size(); ++i) {
     const PackedMatrix& m = matrices_[i];
@@ -91,7 +100,9 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
       buffer.resize(size_t(to - from) * row_bytes + 64);
       const auto& list = parts[size_t(piece.matrix - matrices_.data())];
       // The last part that begins at or before `from`.
-      size_t p = size_t(std::upper_bound(list.begin(), list.end(), from, [](int64_t row, const auto& part) { return row < part.first; }) - list.begin()) - 1;
+      size_t p = size_t(std::upper_bound(list.begin(), list.end(), from, [](int64_t row, const auto& part) { return row < part.first; }) -
+                        list.begin()) -
+                 1;
       for (int64_t row = from; row < to; ++p) {
         const auto& [begin, source] = list[p];
         const int64_t end = std::min(to, begin + source->rows);
@@ -119,7 +130,8 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
         const int count = int(std::min<int64_t>(kGroupRows, to - row));
         const size_t group = size_t(piece.expert * m.groups_per_expert + g);
         set_.pack_group(m.matrix.type, buffer.data() + size_t(row - from) * row_bytes, row_bytes, count, m.matrix.inputs,
-                        weights_.data() + m.offset + group * m.matrix.group_bytes, weights_.data() + m.scale_offset + group * m.matrix.scale_bytes);
+                        weights_.data() + m.offset + group * m.matrix.group_bytes,
+                        weights_.data() + m.scale_offset + group * m.matrix.scale_bytes);
       }
       done_bytes += int64_t(size_t(to - from) * row_bytes);
     }

@@ -13,7 +13,10 @@ class Memory {
   // `data()` is null where the system has no more.
   explicit Memory(size_t bytes, bool huge_pages);
   Memory(Memory&& other) noexcept { swap(other); }
-  Memory& operator=(Memory&& other) noexcept { swap(other); return *this; }
+  Memory& operator=(Memory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
   ~Memory();
   uint8_t* data() const { return data_; }
   size_t bytes() const { return bytes_; }

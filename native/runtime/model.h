@@ -41,7 +41,8 @@ class Model {
   // Rows of all experts; each expert is padded to whole groups.
   int add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts);
   // Packs all sources; empty on success, else what went wrong. `done_bytes` is advanced for progress, `cancel` stops.
-  std::string fill(const std::vector<std::string>& paths, const std::vector<RowSource>& sources, std::atomic<int64_t>& done_bytes, const std::atomic<int32_t>* cancel);
+  std::string fill(const std::vector<std::string>& paths, const std::vector<RowSource>& sources, std::atomic<int64_t>& done_bytes,
+                   const std::atomic<int32_t>* cancel);
   size_t weight_bytes() const { return weights_.bytes() + vector_bytes_; }
 
   int add_program(const int32_t* words, size_t count);
@@ -49,7 +50,8 @@ class Model {
   bool allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, int64_t cache_pages, const std::vector<int32_t>& layers);
   size_t cache_bytes() const { return cache_memory_.bytes(); }
 
-  Outcome run(int program, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, const std::atomic<int32_t>* cancel);
+  Outcome run(int program, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs,
+              const std::atomic<int32_t>* cancel);
 
  private:
   struct PackedMatrix {
@@ -60,7 +62,8 @@ class Model {
   struct alignas(64) StepState {
     std::atomic<int32_t> next, fault, detail, stop, failed, ready;
   };
-  bool resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Array& array) const;
+  bool resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs,
+               Array& array) const;
 
   const KernelSet& set_;
   Pool pool_;

@@ -17,7 +17,9 @@ bool parse_program(const int32_t* words, size_t count, int kernels, Program& pro
       if (!has(4)) return false;
       Operand operand{Space(words[at]), words[at + 1], words[at + 2], words[at + 3], {}};
       at += 4;
-      if (operand.space < kNothing || operand.space > kOutput || operand.index < 0 || operand.offset < 0 || operand.rank < 0 || operand.rank > kMaxRank) return false;
+      if (operand.space < kNothing || operand.space > kOutput || operand.index < 0 || operand.offset < 0 || operand.rank < 0 ||
+          operand.rank > kMaxRank)
+        return false;
       if (!has(size_t(operand.rank) * 5)) return false;
       for (int d = 0; d < operand.rank; ++d, at += 5) memcpy(operand.dim[d], words + at, 20);
       step.operands.push_back(operand);

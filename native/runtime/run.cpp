@@ -1,8 +1,8 @@
 // Model: programs, memory and runs.
 #include <algorithm>
 
-#include "check.h"
 #include "ahead.h"
+#include "check.h"
 #include "model.h"
 
 namespace frugal {
@@ -23,14 +23,15 @@ static bool multiply(std::initializer_list<int64_t> sizes, size_t& product) {
 }
 
 bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, int64_t cache_pages, const std::vector<int32_t>& layers) {
-  const int64_t element = cache_format == Cache::f32 ? 4 : 2;
   size_t scratch = 0, cache = 0;
   if (arena_bytes >> 56 || scratch_bytes >> 56) return false;
   scratch_bytes_ = (scratch_bytes + 127) / 64 * 64;
   if (!multiply({int64_t(scratch_bytes_), pool_.threads()}, scratch)) return false;
   for (size_t i = 0; i + 2 < layers.size(); i += 3) {
     size_t keys = 0, values = 0;
-    if (!multiply({cache_pages, kPageSize, layers[i], layers[i + 1], element}, keys) || !multiply({cache_pages, kPageSize, layers[i], layers[i + 2], element}, values)) return false;
+    if (layers[i + 1] < 0 || layers[i + 2] < 0) return false;
+    if (!multiply({cache_pages, layers[i], Cache::key_bytes(cache_format, layers[i + 1])}, keys)) return false;
+    if (!multiply({cache_pages, layers[i], Cache::value_bytes(cache_format, layers[i + 2])}, values)) return false;
     cache += keys + values;
   }
   arena_ = Memory(arena_bytes + 64, true);
@@ -40,8 +41,9 @@ bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format,
   uint8_t* at = cache_memory_.data();
   layers_.clear();
   for (size_t i = 0; i + 2 < layers.size(); i += 3) {
-    const size_t tokens = size_t(cache_pages) * kPageSize * size_t(layers[i]) * size_t(element);
-    const size_t keys = tokens * size_t(layers[i + 1]), values = tokens * size_t(layers[i + 2]);
+    const size_t pages = size_t(cache_pages) * size_t(layers[i]);
+    const size_t keys = pages * size_t(Cache::key_bytes(cache_format, layers[i + 1])),
+                 values = pages * size_t(Cache::value_bytes(cache_format, layers[i + 2]));
     layers_.push_back({at, at + keys, layers[i], layers[i + 1], layers[i + 2]});
     at += keys + values;
   }
@@ -55,7 +57,8 @@ bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format,
 // Sizes of operands stay far from where their products overflow.
 constexpr int64_t kMostElements = int64_t(1) << 40;
 
-bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, Array& array) const {
+bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs,
+                    const std::vector<Binding>& outputs, Array& array) const {
   array = Array();
   if (operand.space == kNothing) return true;
   array.rank = operand.rank;
@@ -105,7 +108,8 @@ static bool is_small(const Step& step) {
   return count <= 8192 && step.kernel != kKernel_cache_attend;
 }
 
-Outcome Model::run(int program_index, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs, const std::atomic<int32_t>* cancel) {
+Outcome Model::run(int program_index, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs,
+                   const std::atomic<int32_t>* cancel) {
   if (program_index < 0 || size_t(program_index) >= programs_.size()) return {Outcome::bad_binding, 0, 0, 0, 0};
   const Program& program = programs_[size_t(program_index)];
   size_t array_count = 0;
@@ -123,8 +127,20 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
     const ProgramStep& from = program[i];
     states[i].next = states[i].fault = states[i].detail = states[i].stop = states[i].ready = 0;
     states[i].failed = -1;
-    steps[i] = {from.kernel, int(from.operands.size()), int(from.integers.size()), int(from.numbers.size()), arrays.data() + at, from.integers.data(), from.numbers.data(),
-                &cache_, &states[i].next, nullptr, &states[i].fault, &states[i].detail, nullptr, scratch_bytes_};
+    steps[i] = {from.kernel,
+                int(from.operands.size()),
+                int(from.integers.size()),
+                int(from.numbers.size()),
+                arrays.data() + at,
+                from.integers.data(),
+                from.numbers.data(),
+                &cache_,
+                &states[i].next,
+                nullptr,
+                &states[i].fault,
+                &states[i].detail,
+                nullptr,
+                scratch_bytes_};
     for (const auto& operand : from.operands)
       if (!resolve(operand, symbols, inputs, outputs, arrays[at++])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
     if (!fits_kernel(steps[i])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
@@ -140,7 +156,8 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
       if (small[i]) {
         while (last + 1 < steps.size() && small[last + 1]) ++last;
         // Who has nothing to do meanwhile brings the next weights nearer; thread 0 only starts its own on the way.
-        if (last + 1 < steps.size() && steps[last + 1].claims) read_ahead(steps[last + 1], thread, pool_.threads(), thread == 0 ? 4096 : 192 << 10, states[last].ready);
+        if (last + 1 < steps.size() && steps[last + 1].claims)
+          read_ahead(steps[last + 1], thread, pool_.threads(), thread == 0 ? 4096 : 192 << 10, states[last].ready);
       }
       for (; i <= last; ++i) {
         if (small[i] && thread != 0) continue;
@@ -157,12 +174,14 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
       // Thread 0 decides for all, in a place of its own for each barrier, so that nobody is left waiting.
       if (thread == 0 && cancel && cancel->load(std::memory_order_relaxed)) states[i].stop = 1;
       pool_.barrier();
-      const int32_t failed = small[i] ? states[i].failed.load(std::memory_order_relaxed) : states[i].fault.load(std::memory_order_relaxed) != kNoFault ? int32_t(i) : -1;
+      const int32_t failed = small[i] ? states[i].failed.load(std::memory_order_relaxed)
+                             : states[i].fault.load(std::memory_order_relaxed) != kNoFault ? int32_t(i)
+                                                                                           : -1;
       if (failed < 0 && states[i].stop.load(std::memory_order_relaxed) == 0) continue;
       const size_t at = failed < 0 ? i : size_t(failed);
       if (thread == 0)
-        outcome = {failed < 0 ? Outcome::cancelled : Outcome::fault, int(at), states[at].fault.load(std::memory_order_relaxed), steps[at].kernel,
-                   states[at].detail.load(std::memory_order_relaxed)};
+        outcome = {failed < 0 ? Outcome::cancelled : Outcome::fault, int(at), states[at].fault.load(std::memory_order_relaxed),
+                   steps[at].kernel, states[at].detail.load(std::memory_order_relaxed)};
       return;
     }
   });

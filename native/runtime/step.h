@@ -1,8 +1,8 @@
 // What a kernel is given: the step's operands resolved for this run. A program is a list of steps; see src/backends/native/program.ts.
 #pragma once
-#include <atomic>
 #include <stddef.h>
 #include <stdint.h>
+#include <atomic>
 
 #include "../formats/packed.h"
 
@@ -28,9 +28,21 @@ struct Array {
   int64_t rows() const { return last() == 0 ? 0 : size() / last(); }
 };
 
-// Keys and values of all layers: of a layer and head, a page holds keys as [size][32 tokens] and values as [32 tokens][size].
+// Keys and values of all layers, in pages of 32 tokens; kernels/attention-pages.h says how a page of one head lies.
 struct Cache {
   enum Format { f32, f16, q8_0 };
+  // Q8_0 keeps channels of keys, and tokens of values, in pairs, and values in whole vectors.
+  static constexpr int64_t key_codes(int64_t size) { return (size + 1) / 2 * 2 * kPageSize; }
+  static constexpr int64_t value_stride(int64_t size) { return (size + 15) / 16 * 16; }
+  static constexpr int64_t value_codes(int64_t size) { return value_stride(size) * kPageSize; }
+  // Bytes of a page of one head.
+  static constexpr int64_t key_bytes(int format, int64_t size) {
+    return format == q8_0 ? key_codes(size) + scale_bytes(size) : size * kPageSize * (format == f32 ? 4 : 2);
+  }
+  static constexpr int64_t value_bytes(int format, int64_t size) {
+    return format == q8_0 ? value_codes(size) + scale_bytes(size) : size * kPageSize * (format == f32 ? 4 : 2);
+  }
+  static constexpr int64_t scale_bytes(int64_t size) { return (size + 31) / 32 * kPageSize * 2; }
   struct Layer {
     uint8_t *keys, *values;
     int heads, key_size, value_size;

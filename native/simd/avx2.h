@@ -8,6 +8,7 @@ constexpr int kLanes = 8;
 constexpr bool kBiasedBytes = false;
 typedef float F32 __attribute__((vector_size(32)));
 typedef int32_t I32 __attribute__((vector_size(32)));
+typedef int16_t I16 __attribute__((vector_size(32)));
 typedef uint8_t Bytes __attribute__((vector_size(32)));
 
 static inline F32 fma(F32 a, F32 b, F32 c) { return (F32)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
@@ -53,8 +54,10 @@ template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a
 #pragma GCC unroll 8
     for (int j = 0; j < n; j += 2) {
       const __m256i q0 = (__m256i)q[j], q1 = (__m256i)q[j + 1];
-      s = _mm256_add_epi32(s, _mm256_madd_epi16(one, _mm256_maddubs_epi16(_mm256_abs_epi8(q0), _mm256_sign_epi8(broadcast4(a + 4 * j), q0))));
-      t = _mm256_add_epi32(t, _mm256_madd_epi16(one, _mm256_maddubs_epi16(_mm256_abs_epi8(q1), _mm256_sign_epi8(broadcast4(a + 4 * j + 4), q1))));
+      s = _mm256_add_epi32(s,
+                           _mm256_madd_epi16(one, _mm256_maddubs_epi16(_mm256_abs_epi8(q0), _mm256_sign_epi8(broadcast4(a + 4 * j), q0))));
+      t = _mm256_add_epi32(
+          t, _mm256_madd_epi16(one, _mm256_maddubs_epi16(_mm256_abs_epi8(q1), _mm256_sign_epi8(broadcast4(a + 4 * j + 4), q1))));
     }
     return (I32)_mm256_add_epi32(s, t);
   } else {
@@ -69,6 +72,10 @@ template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a
     return (I32)s;
   }
 }
+// init + a[2i] * b[2i] + a[2i + 1] * b[2i + 1].
+static inline I32 dot2(I16 a, I16 b, I32 init) { return init + (I32)_mm256_madd_epi16((__m256i)a, (__m256i)b); }
+// a * b / 2^15, to nearest.
+static inline I16 multiply_high(I16 a, I16 b) { return (I16)_mm256_mulhrs_epi16((__m256i)a, (__m256i)b); }
 static inline void prefetch(const void* p) { _mm_prefetch((const char*)p, _MM_HINT_T1); }
 
 }  // namespace frugal::FRUGAL_ISA

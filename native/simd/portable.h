@@ -7,6 +7,7 @@ constexpr int kLanes = 4;
 constexpr bool kBiasedBytes = false;
 typedef float F32 __attribute__((vector_size(16)));
 typedef int32_t I32 __attribute__((vector_size(16)));
+typedef int16_t I16 __attribute__((vector_size(16)));
 typedef uint8_t Bytes __attribute__((vector_size(16)));
 
 static inline F32 fma(F32 a, F32 b, F32 c) { return a * b + c; }
@@ -52,10 +53,15 @@ static inline uint16_t float_to_half(float f) {
   }
   return uint16_t(sign | ((bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13));
 }
-static inline F32 load_half(const uint16_t* p) { return F32{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])}; }
-static inline void store_half(uint16_t* p, F32 v) { for (int i = 0; i < kLanes; ++i) p[i] = float_to_half(v[i]); }
+static inline F32 load_half(const uint16_t* p) {
+  return F32{half_to_float(p[0]), half_to_float(p[1]), half_to_float(p[2]), half_to_float(p[3])};
+}
+static inline void store_half(uint16_t* p, F32 v) {
+  for (int i = 0; i < kLanes; ++i) p[i] = float_to_half(v[i]);
+}
 static inline F32 load_bfloat(const uint16_t* p) {
-  const I32 v = {int32_t(uint32_t(p[0]) << 16), int32_t(uint32_t(p[1]) << 16), int32_t(uint32_t(p[2]) << 16), int32_t(uint32_t(p[3]) << 16)};
+  const I32 v = {int32_t(uint32_t(p[0]) << 16), int32_t(uint32_t(p[1]) << 16), int32_t(uint32_t(p[2]) << 16),
+                 int32_t(uint32_t(p[3]) << 16)};
   F32 r;
   memcpy(&r, &v, sizeof r);
   return r;
@@ -86,6 +92,17 @@ template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a
         init[i] += (bits == 8 ? int32_t(int8_t(w)) : int32_t(w)) * a[4 * j + c];
       }
   return init;
+}
+// init + a[2i] * b[2i] + a[2i + 1] * b[2i + 1].
+static inline I32 dot2(I16 a, I16 b, I32 init) {
+  for (int i = 0; i < kLanes; ++i) init[i] += int32_t(a[2 * i]) * b[2 * i] + int32_t(a[2 * i + 1]) * b[2 * i + 1];
+  return init;
+}
+// a * b / 2^15, to nearest.
+static inline I16 multiply_high(I16 a, I16 b) {
+  I16 r;
+  for (int i = 0; i < 2 * kLanes; ++i) r[i] = int16_t((int32_t(a[i]) * b[i] + 0x4000) >> 15);
+  return r;
 }
 static inline void prefetch(const void*) {}
 

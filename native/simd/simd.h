@@ -1,5 +1,6 @@
 // The whole vector vocabulary. Kernels use these names and no intrinsics; one small file an instruction set.
 //   F32, I32      kLanes floats or 32-bit integers          Bytes   4 * kLanes bytes, 4 neighbouring ones to a lane
+//   I16           2 * kLanes 16-bit integers, 2 neighbouring ones to a lane
 // Every function is the same arithmetic in every instruction set, except that only those with FMA round once in `fma`.
 #pragma once
 #include <stdint.h>
@@ -24,17 +25,41 @@ template <class V> static inline void in_order(V&) {}
 
 static inline F32 splat(float v) { return v - F32{}; }
 static inline I32 splat_i(int32_t v) { return I32{} + v; }
-static inline F32 load(const float* p) { F32 v; memcpy(&v, p, sizeof v); return v; }
+static inline F32 load(const float* p) {
+  F32 v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
 static inline void store(float* p, F32 v) { memcpy(p, &v, sizeof v); }
-static inline F32 load_first(const float* p, int n, float fill) { F32 v = splat(fill); memcpy(&v, p, n * 4); return v; }
+static inline F32 load_first(const float* p, int n, float fill) {
+  F32 v = splat(fill);
+  memcpy(&v, p, n * 4);
+  return v;
+}
 static inline void store_first(float* p, int n, F32 v) { memcpy(p, &v, n * 4); }
-static inline Bytes load_bytes(const void* p) { Bytes v; memcpy(&v, p, sizeof v); return v; }
-static inline I32 load_i(const int32_t* p) { I32 v; memcpy(&v, p, sizeof v); return v; }
+static inline Bytes load_bytes(const void* p) {
+  Bytes v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+static inline I32 load_i(const int32_t* p) {
+  I32 v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
 static inline F32 max(F32 a, F32 b) { return a > b ? a : b; }
 static inline F32 min(F32 a, F32 b) { return a < b ? a : b; }
 static inline F32 to_float(I32 v) { return __builtin_convertvector(v, F32); }
-static inline I32 bits_of(F32 v) { I32 r; memcpy(&r, &v, sizeof r); return r; }
-static inline F32 from_bits(I32 v) { F32 r; memcpy(&r, &v, sizeof r); return r; }
+static inline I32 bits_of(F32 v) {
+  I32 r;
+  memcpy(&r, &v, sizeof r);
+  return r;
+}
+static inline F32 from_bits(I32 v) {
+  F32 r;
+  memcpy(&r, &v, sizeof r);
+  return r;
+}
 
 // Sums and maxima of all lanes, by halves: a fixed tree for each instruction set.
 template <class F> static inline F32 by_halves(F32 v, F combine) {
@@ -43,15 +68,47 @@ template <class F> static inline F32 by_halves(F32 v, F combine) {
   v = combine(v, swapped<2>(v));
   return combine(v, swapped<1>(v));
 }
-static inline float sum(F32 v) { return by_halves(v, [](F32 a, F32 b) { return a + b; })[0]; }
-static inline float max(F32 v) { return by_halves(v, [](F32 a, F32 b) { return max(a, b); })[0]; }
-static inline int32_t sum(I32 v) { return bits_of(by_halves(from_bits(v), [](F32 a, F32 b) { return from_bits(bits_of(a) + bits_of(b)); }))[0]; }
+static inline float sum(F32 v) {
+  return by_halves(v, [](F32 a, F32 b) { return a + b; })[0];
+}
+static inline float max(F32 v) {
+  return by_halves(v, [](F32 a, F32 b) { return max(a, b); })[0];
+}
+static inline int32_t sum(I32 v) {
+  return bits_of(by_halves(from_bits(v), [](F32 a, F32 b) { return from_bits(bits_of(a) + bits_of(b)); }))[0];
+}
 static inline int32_t max(I32 v) {
   return bits_of(by_halves(from_bits(v), [](F32 a, F32 b) { return from_bits(bits_of(a) > bits_of(b) ? bits_of(a) : bits_of(b)); }))[0];
 }
 // The low byte of each lane.
 static inline void store_s8(int8_t* p, I32 v) {
   typedef int8_t Narrow __attribute__((vector_size(kLanes)));
+  const Narrow n = __builtin_convertvector(v, Narrow);
+  memcpy(p, &n, sizeof n);
+}
+
+// 16-bit integers: two neighbouring ones to a lane.
+static inline I16 load_words(const int16_t* p) {
+  I16 v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+static inline void store_words(int16_t* p, I16 v) { memcpy(p, &v, sizeof v); }
+// The pair at p in every lane.
+static inline I16 splat_pair(const int16_t* p) {
+  int32_t pair;
+  memcpy(&pair, p, 4);
+  return (I16)splat_i(pair);
+}
+static inline I16 widen(const int8_t* p) {
+  typedef int8_t Narrow __attribute__((vector_size(2 * kLanes)));
+  Narrow v;
+  memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, I16);
+}
+// The low half of each lane.
+static inline void store_s16(int16_t* p, I32 v) {
+  typedef int16_t Narrow __attribute__((vector_size(2 * kLanes)));
   const Narrow n = __builtin_convertvector(v, Narrow);
   memcpy(p, &n, sizeof n);
 }

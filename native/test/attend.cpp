@@ -18,8 +18,10 @@ const std::vector<Attention>& attentions() {
   return all;
 }
 
-std::vector<double> attend(const Attention& a, const float* query, int64_t position, const double* keys, const double* values, int64_t tokens) {
-  const int64_t last = a.causal && position + 1 < tokens ? position + 1 : tokens, first = a.window > 0 && position >= a.window ? position - a.window + 1 : 0;
+std::vector<double> attend(const Attention& a, const float* query, int64_t position, const double* keys, const double* values,
+                           int64_t tokens) {
+  const int64_t last = a.causal && position + 1 < tokens ? position + 1 : tokens,
+                first = a.window > 0 && position >= a.window ? position - a.window + 1 : 0;
   std::vector<double> y;
   const auto numbers = a.numbers();
   for (int h = 0; h < a.heads; ++h) {

@@ -27,6 +27,7 @@ struct Attention {
 const std::vector<Attention>& attentions();
 
 // Keys [tokens, key_heads * size] and values [tokens, key_heads * value_size] of one sequence; `query` is one row at `position`.
-std::vector<double> attend(const Attention& a, const float* query, int64_t position, const double* keys, const double* values, int64_t tokens);
+std::vector<double> attend(const Attention& a, const float* query, int64_t position, const double* keys, const double* values,
+                           int64_t tokens);
 
 }  // namespace frugal::test

@@ -13,7 +13,8 @@ struct Prompt {
   std::vector<float> q, k, v;
   Prompt(const Attention& a, int64_t tokens_, int64_t seed) : attention(a), tokens(tokens_) {
     Random random(seed);
-    q = random.normals(tokens * a.heads * a.size), k = random.normals(tokens * a.key_heads * a.size), v = random.normals(tokens * a.key_heads * a.value_size);
+    q = random.normals(tokens * a.heads * a.size), k = random.normals(tokens * a.key_heads * a.size),
+    v = random.normals(tokens * a.key_heads * a.value_size);
   }
 };
 
@@ -41,7 +42,9 @@ static std::vector<std::vector<float>> feed(const Batch& batch, int64_t chunk) {
     std::vector<int32_t> positions, offsets = {0}, lengths;
     for (const Prompt* p : batch.prompts) {
       const int64_t first = from < p->tokens ? from : p->tokens, last = from + chunk < p->tokens ? from + chunk : p->tokens;
-      const auto part = [&](std::vector<float>& to, const std::vector<float>& all, int64_t width) { to.insert(to.end(), all.begin() + first * width, all.begin() + last * width); };
+      const auto part = [&](std::vector<float>& to, const std::vector<float>& all, int64_t width) {
+        to.insert(to.end(), all.begin() + first * width, all.begin() + last * width);
+      };
       part(q, p->q, a.heads * a.size), part(k, p->k, a.key_heads * a.size), part(v, p->v, a.key_heads * a.value_size);
       for (int64_t t = first; t < last; ++t) positions.push_back(int32_t(t));
       offsets.push_back(int32_t(positions.size()));
@@ -50,8 +53,9 @@ static std::vector<std::vector<float>> feed(const Batch& batch, int64_t chunk) {
     const int64_t rows = int64_t(positions.size());
     if (rows == 0) return results;
     Trial words(batch.set);
-    const Place pq = words.input(q, {rows, a.heads * a.size}), pk = words.input(k, {rows, a.key_heads * a.size}), pv = words.input(v, {rows, a.key_heads * a.value_size}),
-                at = words.input(positions, {rows}), cuts = words.input(offsets, {count + 1}), ends = words.input(lengths, {count}),
+    const Place pq = words.input(q, {rows, a.heads * a.size}), pk = words.input(k, {rows, a.key_heads * a.size}),
+                pv = words.input(v, {rows, a.key_heads * a.value_size}), at = words.input(positions, {rows}),
+                cuts = words.input(offsets, {count + 1}), ends = words.input(lengths, {count}),
                 table = words.input(batch.table, {count, batch.columns}), y = words.output({rows, a.heads * a.value_size});
     words.step(kKernel_cache_write, {pk, pv, at, cuts, ends, table}, {1});
     std::vector<int32_t> integers = {1};
@@ -59,12 +63,14 @@ static std::vector<std::vector<float>> feed(const Batch& batch, int64_t chunk) {
     words.step(kKernel_cache_attend, {pq, at, cuts, ends, table, y}, integers, a.numbers());
     words.run_with(model);
     for (int64_t s = 0; s < count; ++s)
-      results[size_t(s)].insert(results[size_t(s)].end(), words.floats(y) + offsets[size_t(s)] * a.heads * a.value_size, words.floats(y) + offsets[size_t(s + 1)] * a.heads * a.value_size);
+      results[size_t(s)].insert(results[size_t(s)].end(), words.floats(y) + offsets[size_t(s)] * a.heads * a.value_size,
+                                words.floats(y) + offsets[size_t(s + 1)] * a.heads * a.value_size);
   }
 }
 
 // A table in which sequence s has the pages order[s * columns...].
-static Batch batch_of(const KernelSet& set, int threads, int format, const std::vector<const Prompt*>& prompts, const std::vector<int32_t>& order) {
+static Batch batch_of(const KernelSet& set, int threads, int format, const std::vector<const Prompt*>& prompts,
+                      const std::vector<int32_t>& order) {
   return {set, threads, format, prompts, order, int32_t(order.size() / prompts.size()), int64_t(order.size())};
 }
 
@@ -86,7 +92,8 @@ static void compare(const Prompt& prompt, int format, const std::vector<float>& 
     const auto expected = attend(a, prompt.q.data() + t * a.heads * a.size, t, keys.data(), values.data(), t + 1);
     for (int64_t i = 0; i < width; ++i) {
       const float got = y[size_t(t * width + i)];
-      CHECK(fabs(got - expected[size_t(i)]) <= 2e-5, "row %lld, channel %lld: %.9g, should be %.9g", whole(t), whole(i), got, expected[size_t(i)]);
+      CHECK(fabs(got - expected[size_t(i)]) <= 2e-5, "row %lld, channel %lld: %.9g, should be %.9g", whole(t), whole(i), got,
+            expected[size_t(i)]);
     }
   }
 }
@@ -104,9 +111,12 @@ KERNEL_TEST(attention_cache) {
       const Prompt prompt(a, 77, int64_t(i));
       const auto all = feed(batch_of(set, 1, format, {&prompt}, {0, 1, 2}), 77)[0];
       compare(prompt, format, all);
-      for (const int64_t chunk : {1, 7, 32, 50}) same(feed(batch_of(set, 1, format, {&prompt}, {0, 1, 2}), chunk)[0], all, print("feeding %lld rows at a time", whole(chunk)).c_str());
+      for (const int64_t chunk : {1, 7, 32, 50})
+        same(feed(batch_of(set, 1, format, {&prompt}, {0, 1, 2}), chunk)[0], all,
+             print("feeding %lld rows at a time", whole(chunk)).c_str());
       same(feed(batch_of(set, 1, format, {&prompt}, {4, 0, 3, 2, 1}), 77)[0], all, "another order of pages");
-      for (const int threads : kThreadCounts) same(feed(batch_of(set, threads, format, {&prompt}, {0, 1, 2}), 20)[0], all, print("%d threads", threads).c_str());
+      for (const int threads : kThreadCounts)
+        same(feed(batch_of(set, threads, format, {&prompt}, {0, 1, 2}), 20)[0], all, print("%d threads", threads).c_str());
       const Prompt longer(a, 90, 100), shorter(a, 3, 101);
       const auto crowd = feed(batch_of(set, 2, format, {&longer, &prompt, &shorter}, {8, 3, 5, 2, 7, 1, 4, 0, 6}), 40);
       same(crowd[1], all, "company");
@@ -121,11 +131,13 @@ KERNEL_TEST(attention_cache_rounding) {
   const Attention one{.heads = 1, .key_heads = 1, .size = 1, .value_size = 1024};
   Prompt prompt(one, 30, 9);
   for (float& x : prompt.v) x = ldexpf(random.uniform(-1, 1), random.below(42) - 26);
-  prompt.v[0] = 65519.9f, prompt.v[1] = -65504, prompt.v[2] = 0x1p-25f, prompt.v[3] = 0x1.000002p-25f, prompt.v[4] = -0.0f, prompt.v[5] = 0x1.ffcp-15f;
+  prompt.v[0] = 65519.9f, prompt.v[1] = -65504, prompt.v[2] = 0x1p-25f, prompt.v[3] = 0x1.000002p-25f, prompt.v[4] = -0.0f,
+  prompt.v[5] = 0x1.ffcp-15f;
   // A row that sees only itself returns its value as it was kept.
   prompt.attention.window = 1;
   const auto y = feed(batch_of(set, 1, Cache::f16, {&prompt}, {0}), 30)[0];
-  for (size_t i = 0; i < y.size(); ++i) CHECK(double(y[i]) == kept(Cache::f16, prompt.v[i]), "%a became %a, should be %a", prompt.v[i], y[i], kept(Cache::f16, prompt.v[i]));
+  for (size_t i = 0; i < y.size(); ++i)
+    CHECK(double(y[i]) == kept(Cache::f16, prompt.v[i]), "%a became %a, should be %a", prompt.v[i], y[i], kept(Cache::f16, prompt.v[i]));
 }
 
 // Ids of pages, positions, lengths and offsets come from callers.
@@ -154,8 +166,9 @@ KERNEL_TEST(attention_cache_refuses) {
       Trial trial(set, threads);
       trial.cache(Cache::f16, 4, {1, 4, 4});
       const int64_t count = int64_t(fault.lengths.size());
-      const Place x = trial.input(std::vector<float>(8, 1.0f), {2, 4}), at = trial.input(fault.positions, {2}), cuts = trial.input(fault.offsets, {count + 1}),
-                  ends = trial.input(fault.lengths, {count}), table = trial.input(fault.table, {count, 2});
+      const Place x = trial.input(std::vector<float>(8, 1.0f), {2, 4}), at = trial.input(fault.positions, {2}),
+                  cuts = trial.input(fault.offsets, {count + 1}), ends = trial.input(fault.lengths, {count}),
+                  table = trial.input(fault.table, {count, 2});
       trial.step(kKernel_cache_write, {x, x, at, cuts, ends, table}, {0});
       trial.step(kKernel_cache_attend, {x, at, cuts, ends, table, trial.output({2, 4})}, {0, 1, 1, 0, 1}, {1, 0});
       const Outcome outcome = trial.run();

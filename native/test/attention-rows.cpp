@@ -16,8 +16,11 @@ static Outcome attend_rows(const KernelSet& set, int threads, const Rows& x, int
   const Attention& a = x.attention;
   const int64_t sequences = int64_t(x.offsets.size()) - 1, width = a.key_heads * (a.size + a.value_size), tokens = rows + 32 * sequences;
   Trial trial(set, threads);
-  const Place offsets = trial.input(x.offsets, {sequences + 1}), pages = trial.output({tokens, width}), y = trial.output({rows, a.heads * a.value_size});
-  trial.step(kKernel_attention_write, {trial.input(x.k, {rows, a.key_heads * a.size}), trial.input(x.v, {rows, a.key_heads * a.value_size}), offsets, pages}, {a.key_heads});
+  const Place offsets = trial.input(x.offsets, {sequences + 1}), pages = trial.output({tokens, width}),
+              y = trial.output({rows, a.heads * a.value_size});
+  trial.step(kKernel_attention_write,
+             {trial.input(x.k, {rows, a.key_heads * a.size}), trial.input(x.v, {rows, a.key_heads * a.value_size}), offsets, pages},
+             {a.key_heads});
   trial.step(kKernel_attention, {trial.input(x.q, {rows, a.heads * a.size}), offsets, pages, y}, a.rule(), a.numbers());
   const Outcome outcome = trial.run();
   if (result) *result = trial.copy(y);
@@ -27,7 +30,8 @@ static Outcome attend_rows(const KernelSet& set, int threads, const Rows& x, int
 static Rows random_rows_of(const Attention& a, const std::vector<int32_t>& offsets, int64_t seed) {
   Random random(seed);
   const int64_t rows = offsets.back();
-  return {a, random.normals(rows * a.heads * a.size), random.normals(rows * a.key_heads * a.size), random.normals(rows * a.key_heads * a.value_size), offsets};
+  return {a, random.normals(rows * a.heads * a.size), random.normals(rows * a.key_heads * a.size),
+          random.normals(rows * a.key_heads * a.value_size), offsets};
 }
 
 KERNEL_TEST(attention_rows) {
@@ -45,11 +49,13 @@ KERNEL_TEST(attention_rows) {
         const int64_t width = a.heads * a.value_size;
         for (size_t s = 0; s + 1 < offsets.size(); ++s)
           for (int64_t t = offsets[s]; t < offsets[s + 1]; ++t) {
-            const auto expected = attend(a, x.q.data() + t * a.heads * a.size, t - offsets[s], keys.data() + offsets[s] * a.key_heads * a.size,
-                                         values.data() + offsets[s] * a.key_heads * a.value_size, offsets[s + 1] - offsets[s]);
+            const auto expected =
+                attend(a, x.q.data() + t * a.heads * a.size, t - offsets[s], keys.data() + offsets[s] * a.key_heads * a.size,
+                       values.data() + offsets[s] * a.key_heads * a.value_size, offsets[s + 1] - offsets[s]);
             for (int64_t c = 0; c < width; ++c) {
               const float got = all[size_t(t * width + c)];
-              CHECK(fabs(got - expected[size_t(c)]) <= 2e-5, "row %lld, channel %lld: %.9g, should be %.9g", whole(t), whole(c), got, expected[size_t(c)]);
+              CHECK(fabs(got - expected[size_t(c)]) <= 2e-5, "row %lld, channel %lld: %.9g, should be %.9g", whole(t), whole(c), got,
+                    expected[size_t(c)]);
             }
           }
         for (const int threads : kThreadCounts) {
@@ -71,13 +77,15 @@ KERNEL_TEST(attention_rows) {
 }
 
 KERNEL_TEST(attention_rows_refuses) {
-  const std::vector<std::vector<int32_t>> broken = {{0, 5, 2, 9}, {0, 8}, {0, 10}, {1, 9}, {0, -1, 9}, {0, INT32_MAX, 9}, {INT32_MIN, 9}, {9, 9}};
+  const std::vector<std::vector<int32_t>> broken = {{0, 5, 2, 9},      {0, 8},         {0, 10}, {1, 9}, {0, -1, 9},
+                                                    {0, INT32_MAX, 9}, {INT32_MIN, 9}, {9, 9}};
   for (const auto& offsets : broken)
     for (const int threads : kThreadCounts) {
       Rows x = random_rows_of(attentions()[1], {0, 9}, 1);
       x.offsets = offsets;
       const Outcome outcome = attend_rows(set, threads, x, 9, nullptr);
-      CHECK(outcome.kind == Outcome::fault && outcome.fault_code == kIdOutOfRange, "offsets %d, %d...: outcome %d, fault %d", offsets[0], offsets[1], int(outcome.kind), outcome.fault_code);
+      CHECK(outcome.kind == Outcome::fault && outcome.fault_code == kIdOutOfRange, "offsets %d, %d...: outcome %d, fault %d", offsets[0],
+            offsets[1], int(outcome.kind), outcome.fault_code);
     }
 }
 

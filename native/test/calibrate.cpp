@@ -10,9 +10,11 @@ KERNEL_TEST(calibrate_loops) {
     describe(print("%s, %lld words", set.name, whole(words)));
     const Fenced data(nullptr, words), result(nullptr, 1);
     for (const int64_t rounds : {1, 7}) {
-      const double read = set.probe(int(Probe::read), static_cast<const uint8_t*>(data.data()), size_t(words) * 4, rounds, static_cast<int32_t*>(result.data()));
+      const double read = set.probe(int(Probe::read), static_cast<const uint8_t*>(data.data()), size_t(words) * 4, rounds,
+                                    static_cast<int32_t*>(result.data()));
       // All but what is left of four parts of whole vectors.
-      CHECK(read <= double(words * 4 * rounds) && read > double((words * 4 - 512) * rounds), "%g bytes of %lld, %lld times", read, whole(words * 4), whole(rounds));
+      CHECK(read <= double(words * 4 * rounds) && read > double((words * 4 - 512) * rounds), "%g bytes of %lld, %lld times", read,
+            whole(words * 4), whole(rounds));
     }
   }
   int32_t sink = 0;

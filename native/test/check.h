@@ -26,10 +26,10 @@ std::string print(const char* format, ...) __attribute__((format(printf, 1, 2)))
 }  // namespace frugal::test
 
 // CHECK(condition, "format", values): the values are computed only where it fails.
-#define CHECK(condition, ...)                                                                     \
-  do {                                                                                            \
-    if (condition) ::frugal::test::record(true, nullptr, 0, nullptr, "%s", "");                   \
-    else ::frugal::test::record(false, __FILE__, __LINE__, #condition, __VA_ARGS__);              \
+#define CHECK(condition, ...)                                                        \
+  do {                                                                               \
+    if (condition) ::frugal::test::record(true, nullptr, 0, nullptr, "%s", "");      \
+    else ::frugal::test::record(false, __FILE__, __LINE__, #condition, __VA_ARGS__); \
   } while (false)
 
 #define TEST(name)                                                     \
@@ -37,7 +37,7 @@ std::string print(const char* format, ...) __attribute__((format(printf, 1, 2)))
   static const ::frugal::test::Test listed_##name(#name, test_##name); \
   static void test_##name()
 
-#define KERNEL_TEST(name)                                         \
-  static void sets_##name(const ::frugal::KernelSet& set);        \
-  TEST(name) { ::frugal::test::for_each_set(sets_##name); }       \
+#define KERNEL_TEST(name)                                   \
+  static void sets_##name(const ::frugal::KernelSet& set);  \
+  TEST(name) { ::frugal::test::for_each_set(sets_##name); } \
   static void sets_##name([[maybe_unused]] const ::frugal::KernelSet& set)

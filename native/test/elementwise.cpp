@@ -39,8 +39,19 @@ struct Spread {
 };
 static const std::vector<Spread>& spreads() {
   static const std::vector<Spread> all = {
-      {{1}, {1}}, {{7, 5}, {7, 5}}, {{7, 5}, {5}}, {{7, 5}, {7, 1}}, {{7, 5}, {1, 1}}, {{7, 5}, {1}}, {{7, 1}, {1}}, {{3, 4, 33}, {4, 1}}, {{3, 4, 33}, {3, 1, 33}}, {{2, 3, 4, 17}, {2, 1, 4, 1}},
-      {{2, 3, 4, 17}, {3, 1, 17}}, {{40, 1000}, {1000}}, {{1, 40000}, {1}},
+      {{1}, {1}},
+      {{7, 5}, {7, 5}},
+      {{7, 5}, {5}},
+      {{7, 5}, {7, 1}},
+      {{7, 5}, {1, 1}},
+      {{7, 5}, {1}},
+      {{7, 1}, {1}},
+      {{3, 4, 33}, {4, 1}},
+      {{3, 4, 33}, {3, 1, 33}},
+      {{2, 3, 4, 17}, {2, 1, 4, 1}},
+      {{2, 3, 4, 17}, {3, 1, 17}},
+      {{40, 1000}, {1000}},
+      {{1, 40000}, {1}},
   };
   return all;
 }
@@ -91,7 +102,8 @@ KERNEL_TEST(maps_of_odd_sizes) {
       for (size_t i = 0; i < condition.size(); i += 2) condition[i] = i % 4 ? 0.0f : -0.0f;
       Trial trial(set, threads);
       const std::vector<int64_t> dims = {size};
-      const Place from = trial.input(x, dims), scaled = trial.output(dims), gated = trial.output(dims), unit = trial.output(dims), chosen = trial.output(dims), copied = trial.output(dims);
+      const Place from = trial.input(x, dims), scaled = trial.output(dims), gated = trial.output(dims), unit = trial.output(dims),
+                  chosen = trial.output(dims), copied = trial.output(dims);
       trial.step(kKernel_unary, {from, scaled}, {0}, {-2, 0.5});
       trial.step(kKernel_activation, {from, gated}, {3});
       trial.step(kKernel_glu, {from, trial.input(up, dims), unit}, {3});
@@ -121,7 +133,8 @@ KERNEL_TEST(check_finite) {
         trial.step(kKernel_check_finite, {trial.input(x, {size})});
         const Outcome outcome = trial.run();
         const bool finite = size == 0 || isfinite(bad);
-        CHECK(finite ? outcome.kind == Outcome::done : outcome.kind == Outcome::fault && outcome.fault_code == kNotFinite, "at %lld: outcome %d, fault %d", whole(at), int(outcome.kind), outcome.fault_code);
+        CHECK(finite ? outcome.kind == Outcome::done : outcome.kind == Outcome::fault && outcome.fault_code == kNotFinite,
+              "at %lld: outcome %d, fault %d", whole(at), int(outcome.kind), outcome.fault_code);
       }
     }
 }

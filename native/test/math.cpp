@@ -11,9 +11,9 @@ struct Function {
   const char* name;
   int kernel, kind;
   double (*exact)(double);
-  float low, high;               // the range that is promised
-  bool by_exponent;              // points at all scales between 2^-126 and the range's end, else evenly
-  double relative, absolute;     // error <= relative * |exact| + absolute
+  float low, high;            // the range that is promised
+  bool by_exponent;           // points at all scales between 2^-126 and the range's end, else evenly
+  double relative, absolute;  // error <= relative * |exact| + absolute
 };
 
 static double sigmoid(double x) { return 1 / (1 + ::exp(-x)); }
@@ -78,7 +78,11 @@ KERNEL_TEST(math_errors) {
     for (size_t i = 0; i < x.size(); ++i) {
       const double exact = f.exact(x[i]), allowed = f.relative * fabs(exact) + f.absolute;
       // Below the smallest normal number only the absolute error counts.
-      const double error = fabs(y[i] - exact), excess = error <= 0x1p-126 ? 0 : isnan(y[i]) ? INFINITY : allowed > 0 ? error / allowed : error > 0 ? INFINITY : 0;
+      const double error = fabs(y[i] - exact), excess = error <= 0x1p-126 ? 0
+                                                        : isnan(y[i])     ? INFINITY
+                                                        : allowed > 0     ? error / allowed
+                                                        : error > 0       ? INFINITY
+                                                                          : 0;
       if (excess > worst) worst = excess, where = x[i], got = y[i];
     }
     CHECK(worst <= 1, "%.2f times the allowed error at %.9g (%a): %.9g, should be %.9g", worst, where, where, got, f.exact(where));
@@ -93,21 +97,50 @@ KERNEL_TEST(math_ends) {
     float x, y;
   };
   const std::vector<End> ends = {
-      {"exp", kKernel_unary, 1, inf, inf},        {"exp", kKernel_unary, 1, 1000, inf},         {"exp", kKernel_unary, 1, -inf, 0},    {"exp", kKernel_unary, 1, -1000, 0},
-      {"exp", kKernel_unary, 1, NAN, NAN},        {"exp", kKernel_unary, 1, 0, 1},              {"log", kKernel_unary, 2, inf, inf},   {"log", kKernel_unary, 2, 0, -inf},
-      {"log", kKernel_unary, 2, -0.0f, -inf},     {"log", kKernel_unary, 2, -1, NAN},           {"log", kKernel_unary, 2, -inf, NAN},  {"log", kKernel_unary, 2, NAN, NAN},
-      {"log", kKernel_unary, 2, 1, 0},            {"sqrt", kKernel_unary, 3, inf, inf},         {"sqrt", kKernel_unary, 3, -1, NAN},   {"tanh", kKernel_unary, 4, inf, 1},
-      {"tanh", kKernel_unary, 4, -inf, -1},       {"tanh", kKernel_unary, 4, NAN, NAN},         {"erf", kKernel_unary, 5, inf, 1},     {"erf", kKernel_unary, 5, -inf, -1},
-      {"erf", kKernel_unary, 5, NAN, NAN},        {"sin", kKernel_unary, 6, 0, 0},              {"cos", kKernel_unary, 7, 0, 1},       {"sin", kKernel_unary, 6, NAN, NAN},
-      {"cos", kKernel_unary, 7, NAN, NAN},        {"sin", kKernel_unary, 6, inf, NAN},          {"cos", kKernel_unary, 7, -inf, NAN},  {"silu", kKernel_activation, 0, 1000, 1000},
-      {"silu", kKernel_activation, 0, -1000, 0},  {"silu", kKernel_activation, 0, NAN, NAN},    {"gelu", kKernel_activation, 1, 9, 9}, {"gelu", kKernel_activation, 1, -9, 0},
-      {"gelu", kKernel_activation, 1, NAN, NAN},  {"gelu by tanh", kKernel_activation, 2, 100, 100}, {"relu", kKernel_activation, 3, -inf, 0},
-      {"sigmoid", kKernel_activation, 7, inf, 1}, {"sigmoid", kKernel_activation, 7, -inf, 0},  {"sigmoid", kKernel_activation, 7, NAN, NAN},
+      {"exp", kKernel_unary, 1, inf, inf},
+      {"exp", kKernel_unary, 1, 1000, inf},
+      {"exp", kKernel_unary, 1, -inf, 0},
+      {"exp", kKernel_unary, 1, -1000, 0},
+      {"exp", kKernel_unary, 1, NAN, NAN},
+      {"exp", kKernel_unary, 1, 0, 1},
+      {"log", kKernel_unary, 2, inf, inf},
+      {"log", kKernel_unary, 2, 0, -inf},
+      {"log", kKernel_unary, 2, -0.0f, -inf},
+      {"log", kKernel_unary, 2, -1, NAN},
+      {"log", kKernel_unary, 2, -inf, NAN},
+      {"log", kKernel_unary, 2, NAN, NAN},
+      {"log", kKernel_unary, 2, 1, 0},
+      {"sqrt", kKernel_unary, 3, inf, inf},
+      {"sqrt", kKernel_unary, 3, -1, NAN},
+      {"tanh", kKernel_unary, 4, inf, 1},
+      {"tanh", kKernel_unary, 4, -inf, -1},
+      {"tanh", kKernel_unary, 4, NAN, NAN},
+      {"erf", kKernel_unary, 5, inf, 1},
+      {"erf", kKernel_unary, 5, -inf, -1},
+      {"erf", kKernel_unary, 5, NAN, NAN},
+      {"sin", kKernel_unary, 6, 0, 0},
+      {"cos", kKernel_unary, 7, 0, 1},
+      {"sin", kKernel_unary, 6, NAN, NAN},
+      {"cos", kKernel_unary, 7, NAN, NAN},
+      {"sin", kKernel_unary, 6, inf, NAN},
+      {"cos", kKernel_unary, 7, -inf, NAN},
+      {"silu", kKernel_activation, 0, 1000, 1000},
+      {"silu", kKernel_activation, 0, -1000, 0},
+      {"silu", kKernel_activation, 0, NAN, NAN},
+      {"gelu", kKernel_activation, 1, 9, 9},
+      {"gelu", kKernel_activation, 1, -9, 0},
+      {"gelu", kKernel_activation, 1, NAN, NAN},
+      {"gelu by tanh", kKernel_activation, 2, 100, 100},
+      {"relu", kKernel_activation, 3, -inf, 0},
+      {"sigmoid", kKernel_activation, 7, inf, 1},
+      {"sigmoid", kKernel_activation, 7, -inf, 0},
+      {"sigmoid", kKernel_activation, 7, NAN, NAN},
   };
   for (const End& end : ends) {
     describe(print("%s %s", set.name, end.name));
     // In every lane, and in the short vector at the end.
-    for (const float y : map(set, end.kernel, end.kind, std::vector<float>(19, end.x))) CHECK(y == end.y || (isnan(y) && isnan(end.y)), "of %g is %g, should be %g", end.x, y, end.y);
+    for (const float y : map(set, end.kernel, end.kind, std::vector<float>(19, end.x)))
+      CHECK(y == end.y || (isnan(y) && isnan(end.y)), "of %g is %g, should be %g", end.x, y, end.y);
   }
 }
 

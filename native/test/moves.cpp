@@ -24,7 +24,9 @@ KERNEL_TEST(slice) {
         for (int64_t i = 0; i < cut[0]; ++i)
           for (int64_t j = 0; j < cut[1]; ++j)
             for (int64_t k = 0; k < cut[2]; ++k)
-              CHECK(trial.floats(y)[at(cut, i, j, k)] == x[at(dims, i + (axis == 0) * start, j + (axis == 1) * start, k + (axis == 2) * start)], "[%lld][%lld][%lld]", whole(i), whole(j), whole(k));
+              CHECK(trial.floats(y)[at(cut, i, j, k)] ==
+                        x[at(dims, i + (axis == 0) * start, j + (axis == 1) * start, k + (axis == 2) * start)],
+                    "[%lld][%lld][%lld]", whole(i), whole(j), whole(k));
       }
 }
 
@@ -54,7 +56,9 @@ KERNEL_TEST(concat) {
       for (int64_t i = 0; i < dims[0]; ++i)
         for (int64_t j = 0; j < dims[1]; ++j)
           for (int64_t k = 0; k < dims[2]; ++k)
-            CHECK(trial.floats(y)[at(joined, i + (axis == 0) * start, j + (axis == 1) * start, k + (axis == 2) * start)] == parts[p][at(dims, i, j, k)], "part %zu [%lld][%lld][%lld]", p, whole(i), whole(j), whole(k));
+            CHECK(trial.floats(y)[at(joined, i + (axis == 0) * start, j + (axis == 1) * start, k + (axis == 2) * start)] ==
+                      parts[p][at(dims, i, j, k)],
+                  "part %zu [%lld][%lld][%lld]", p, whole(i), whole(j), whole(k));
       start += dims[size_t(axis)];
     }
   }
@@ -70,7 +74,8 @@ KERNEL_TEST(transpose) {
       const Place y = trial.output({columns, rows});
       trial.step(kKernel_transpose, {trial.input(x, {rows, columns}), y});
       trial.must_run();
-      for (int64_t i = 0; i < rows * columns; ++i) CHECK(trial.floats(y)[i % columns * rows + i / columns] == x[size_t(i)], "element %lld", whole(i));
+      for (int64_t i = 0; i < rows * columns; ++i)
+        CHECK(trial.floats(y)[i % columns * rows + i / columns] == x[size_t(i)], "element %lld", whole(i));
     }
 }
 
@@ -94,7 +99,8 @@ KERNEL_TEST(scatter_add) {
   }
   for (const int32_t id : {-1, 7, INT32_MAX}) {
     Trial trial(set, 2);
-    trial.step(kKernel_scatter_add, {trial.input(std::vector<float>(6, 1), {2, 3}), trial.input(std::vector<int32_t>{0, id}, {2}), trial.output({7, 3})});
+    trial.step(kKernel_scatter_add,
+               {trial.input(std::vector<float>(6, 1), {2, 3}), trial.input(std::vector<int32_t>{0, id}, {2}), trial.output({7, 3})});
     CHECK(trial.run().fault_code == kIdOutOfRange, "id %d was taken", id);
   }
 }

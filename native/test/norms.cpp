@@ -27,7 +27,8 @@ KERNEL_TEST(rms_norm) {
           double squares = 0;
           for (int64_t i = 0; i < width; ++i) squares += double(x[size_t(r * width + i)]) * x[size_t(r * width + i)];
           for (int64_t i = 0; i < width; ++i)
-            expected.push_back(x[size_t(r * width + i)] / sqrt(squares / double(width) + 1e-3) * weight[size_t((shared ? 0 : r % groups * width) + i)]);
+            expected.push_back(x[size_t(r * width + i)] / sqrt(squares / double(width) + 1e-3) *
+                               weight[size_t((shared ? 0 : r % groups * width) + i)]);
         }
         std::vector<float> first;
         for (const int threads : kThreadCounts) {
@@ -56,7 +57,8 @@ KERNEL_TEST(layer_norm) {
       for (int64_t i = 0; i < width; ++i) sum += x[size_t(r * width + i)];
       const double mean = sum / double(width);
       for (int64_t i = 0; i < width; ++i) squares += (x[size_t(r * width + i)] - mean) * (x[size_t(r * width + i)] - mean);
-      for (int64_t i = 0; i < width; ++i) expected.push_back((x[size_t(r * width + i)] - mean) / sqrt(squares / double(width) + 1e-2) * weight[size_t(i)] + bias[size_t(i)]);
+      for (int64_t i = 0; i < width; ++i)
+        expected.push_back((x[size_t(r * width + i)] - mean) / sqrt(squares / double(width) + 1e-2) * weight[size_t(i)] + bias[size_t(i)]);
     }
     Trial trial(set, 2);
     const Place y = trial.output({rows, width});
@@ -112,7 +114,8 @@ KERNEL_TEST(sum_and_peak) {
       const auto x = random.normals(lines.count() * width);
       std::vector<double> sums(size_t(lines.count()), 0), peaks(size_t(lines.count()), -INFINITY);
       for (int64_t l = 0; l < lines.count(); ++l)
-        for (int64_t i = 0; i < width; ++i) sums[size_t(l)] += x[lines.at(l, i)], peaks[size_t(l)] = fmax(peaks[size_t(l)], x[lines.at(l, i)]);
+        for (int64_t i = 0; i < width; ++i)
+          sums[size_t(l)] += x[lines.at(l, i)], peaks[size_t(l)] = fmax(peaks[size_t(l)], x[lines.at(l, i)]);
       const std::vector<int64_t> dims(lines.dims, lines.dims + 3);
       std::vector<int64_t> reduced = dims;
       reduced[size_t(axis)] = 1;
@@ -170,7 +173,8 @@ KERNEL_TEST(pool_rows) {
       }
     near(trial.copy(y), expected, 1e-6);
   }
-  for (const std::vector<int32_t>& offsets : std::vector<std::vector<int32_t>>{{0, 4, 4, 9}, {0, 4, 5, 10}, {-1, 4, 5, 9}, {0, 5, 4, 9}, {0, INT32_MAX, 5, 9}}) {
+  for (const std::vector<int32_t>& offsets :
+       std::vector<std::vector<int32_t>>{{0, 4, 4, 9}, {0, 4, 5, 10}, {-1, 4, 5, 9}, {0, 5, 4, 9}, {0, INT32_MAX, 5, 9}}) {
     Trial trial(set, 2);
     trial.step(kKernel_pool, {trial.input(x, {9, 5}), trial.input(offsets, {4}), trial.output({3, 5})}, {0});
     CHECK(trial.run().kind == Outcome::fault, "offsets %d, %d, %d were taken", offsets[0], offsets[1], offsets[2]);
@@ -196,7 +200,8 @@ KERNEL_TEST(cross_entropy) {
     near(trial.copy(y), expected, 2e-6 * 10);
   }
   Trial trial(set);
-  trial.step(kKernel_cross_entropy, {trial.input(std::vector<float>(8, 1), {1, 8}), trial.input(std::vector<int32_t>{8}, {1}), trial.output({1, 1})});
+  trial.step(kKernel_cross_entropy,
+             {trial.input(std::vector<float>(8, 1), {1, 8}), trial.input(std::vector<int32_t>{8}, {1}), trial.output({1, 1})});
   CHECK(trial.run().fault_code == kIdOutOfRange, "a target beyond the classes was taken");
 }
 

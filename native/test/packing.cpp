@@ -7,10 +7,12 @@
 
 namespace frugal::test {
 
-static std::vector<uint8_t> pack(const KernelSet& set, const Format& format, const uint8_t* rows, size_t stride, int count, int64_t inputs) {
+static std::vector<uint8_t> pack(const KernelSet& set, const Format& format, const uint8_t* rows, size_t stride, int count,
+                                 int64_t inputs) {
   const size_t codes = packed_group_bytes(format.type, inputs), scales = packed_scale_bytes(format.type, inputs);
   const Fenced code_area(nullptr, int64_t(codes / 4)), scale_area(nullptr, int64_t(scales / 4));
-  set.pack_group(format.type, rows, stride, count, inputs, static_cast<uint8_t*>(code_area.data()), static_cast<uint8_t*>(scale_area.data()));
+  set.pack_group(format.type, rows, stride, count, inputs, static_cast<uint8_t*>(code_area.data()),
+                 static_cast<uint8_t*>(scale_area.data()));
   std::vector<uint8_t> packed(codes + scales);
   memcpy(packed.data(), code_area.data(), codes);
   if (scales > 0) memcpy(packed.data() + codes, scale_area.data(), scales);
@@ -46,7 +48,8 @@ KERNEL_TEST(gather_is_decoding) {
       const auto elements = decode(format, stored.data(), rows * inputs);
       const auto order = random.order(rows);
       Trial trial(set, 2);
-      const Place table = trial.matrix(format.type, rows, inputs, stored), ids = trial.input(order, {rows}), y = trial.output({rows, inputs});
+      const Place table = trial.matrix(format.type, rows, inputs, stored), ids = trial.input(order, {rows}),
+                  y = trial.output({rows, inputs});
       trial.step(kKernel_gather, {table, ids, y}, {rows});
       trial.must_run();
       for (int64_t i = 0; i < rows * inputs; ++i) {
@@ -54,7 +57,8 @@ KERNEL_TEST(gather_is_decoding) {
         const float got = trial.floats(y)[i];
         // Floats are exact; codes round once for the scale, once for the product and once for the minimum.
         const double allowed = format.coded() ? e.magnitude() * 0x1p-23 : 0;
-        CHECK(fabs(got - e.value()) <= allowed, "row %lld, input %lld: %.9g, should be %.9g", whole(i / inputs), whole(i % inputs), got, e.value());
+        CHECK(fabs(got - e.value()) <= allowed, "row %lld, input %lld: %.9g, should be %.9g", whole(i / inputs), whole(i % inputs), got,
+              e.value());
       }
     }
 }
@@ -96,10 +100,12 @@ KERNEL_TEST(gather_refuses_ids) {
   for (const int32_t id : {-1, 33, INT32_MIN, INT32_MAX})
     for (const bool packed : {false, true}) {
       Trial trial(set, 2);
-      const Place table = packed ? trial.matrix(0, 33, 32, random_rows(formats()[0], 33, 32, random)) : trial.input(random.normals(33 * 32), {33, 32});
+      const Place table =
+          packed ? trial.matrix(0, 33, 32, random_rows(formats()[0], 33, 32, random)) : trial.input(random.normals(33 * 32), {33, 32});
       trial.step(kKernel_gather, {table, trial.input(std::vector<int32_t>{0, id, 1}, {3}), trial.output({3, 32})}, {packed ? 33 : -1});
       const Outcome outcome = trial.run();
-      CHECK(outcome.kind == Outcome::fault && outcome.fault_code == kIdOutOfRange, "id %d: outcome %d, fault %d", id, int(outcome.kind), outcome.fault_code);
+      CHECK(outcome.kind == Outcome::fault && outcome.fault_code == kIdOutOfRange, "id %d: outcome %d, fault %d", id, int(outcome.kind),
+            outcome.fault_code);
     }
 }
 

@@ -36,7 +36,8 @@ TEST(pool_barriers) {
           pool.barrier();
         }
       });
-    for (int t = 0; t < threads; ++t) CHECK(wrong[size_t(t)] == 0, "thread %d of %d saw %d values too early or too late", t, threads, wrong[size_t(t)]);
+    for (int t = 0; t < threads; ++t)
+      CHECK(wrong[size_t(t)] == 0, "thread %d of %d saw %d values too early or too late", t, threads, wrong[size_t(t)]);
   }
 }
 
@@ -68,9 +69,7 @@ TEST(pool_without_threads) {
     try {
       Pool pool(512);
       _exit(1);
-    } catch (const std::system_error&) {
-      _exit(0);
-    }
+    } catch (const std::system_error&) { _exit(0); }
   }
   int status = -1;
   waitpid(child, &status, 0);

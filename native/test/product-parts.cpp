@@ -18,7 +18,8 @@ static const Format& format_of(int type) {
 }
 
 // The product alone gives the numbers; the parts are then added in the order that linear states.
-static std::vector<double> finished(const std::vector<float>& product, const std::vector<float>& up, const std::vector<float>& bias, const std::vector<float>& residual, const Parts& parts) {
+static std::vector<double> finished(const std::vector<float>& product, const std::vector<float>& up, const std::vector<float>& bias,
+                                    const std::vector<float>& residual, const Parts& parts) {
   std::vector<double> y;
   for (size_t i = 0; i < product.size(); ++i) {
     double v = product[i];
@@ -32,24 +33,31 @@ static std::vector<double> finished(const std::vector<float>& product, const std
   return y;
 }
 
-static void check_parts(const KernelSet& set, const Format& first, const Format& second, int64_t rows, int64_t outputs, const Parts& parts) {
-  describe(print("%s %s and %s, %lld rows, %lld outputs, bias %d, second %d, residual %d, gate %d", set.name, first.name, second.name, whole(rows), whole(outputs), parts.bias, parts.up, parts.residual, parts.gate));
+static void check_parts(const KernelSet& set, const Format& first, const Format& second, int64_t rows, int64_t outputs,
+                        const Parts& parts) {
+  describe(print("%s %s and %s, %lld rows, %lld outputs, bias %d, second %d, residual %d, gate %d", set.name, first.name, second.name,
+                 whole(rows), whole(outputs), parts.bias, parts.up, parts.residual, parts.gate));
   Random random(rows * outputs);
   const int64_t inputs = 256;
   const auto x = random.normals(rows * inputs, 0.1f), bias = random.normals(outputs), residual = random.normals(rows * outputs);
   const auto stored = random_rows(first, outputs, inputs, random), stored_up = random_rows(second, outputs, inputs, random);
   for (const int threads : {1, 2}) {
     Trial trial(set, threads);
-    const Place from = trial.input(x, {rows, inputs}), codes = trial.activations(rows, inputs), w = trial.matrix(first.type, outputs, inputs, stored), v = trial.matrix(second.type, outputs, inputs, stored_up);
+    const Place from = trial.input(x, {rows, inputs}), codes = trial.activations(rows, inputs),
+                w = trial.matrix(first.type, outputs, inputs, stored), v = trial.matrix(second.type, outputs, inputs, stored_up);
     const Place y = trial.output({rows, outputs}), product = trial.output({rows, outputs}), up = trial.output({rows, outputs});
     trial.step(kKernel_quantize, {from, codes});
-    trial.step(kKernel_linear, {from, codes, w, nothing(), product, nothing(), nothing(), v, nothing(), up, nothing(), nothing()}, {-1, -1});
+    trial.step(kKernel_linear, {from, codes, w, nothing(), product, nothing(), nothing(), v, nothing(), up, nothing(), nothing()},
+               {-1, -1});
     trial.step(kKernel_linear,
-               {from, codes, w, parts.up ? v : nothing(), y, parts.bias ? trial.vector(bias) : nothing(), parts.residual ? trial.input(residual, {rows, outputs}) : nothing()}, {parts.gate});
+               {from, codes, w, parts.up ? v : nothing(), y, parts.bias ? trial.vector(bias) : nothing(),
+                parts.residual ? trial.input(residual, {rows, outputs}) : nothing()},
+               {parts.gate});
     trial.must_run();
     const auto expected = finished(trial.copy(product), trial.copy(up), bias, residual, parts);
     for (int64_t i = 0; i < rows * outputs; ++i)
-      CHECK(fabs(trial.floats(y)[i] - expected[size_t(i)]) <= 4e-6 * fmax(1, fabs(expected[size_t(i)])), "%d threads, element %lld: %.9g, should be %.9g", threads, whole(i), trial.floats(y)[i], expected[size_t(i)]);
+      CHECK(fabs(trial.floats(y)[i] - expected[size_t(i)]) <= 4e-6 * fmax(1, fabs(expected[size_t(i)])),
+            "%d threads, element %lld: %.9g, should be %.9g", threads, whole(i), trial.floats(y)[i], expected[size_t(i)]);
   }
 }
 
@@ -86,7 +94,8 @@ KERNEL_TEST(products_together) {
       }
       trial.step(kKernel_linear, places, std::vector<int32_t>(16, -1), {});
       trial.must_run();
-      for (size_t i = 0; i < 16; ++i) CHECK(trial.copy(together[i]) == trial.copy(alone[i]), "product %zu (%s) differs", i, formats()[i].name);
+      for (size_t i = 0; i < 16; ++i)
+        CHECK(trial.copy(together[i]) == trial.copy(alone[i]), "product %zu (%s) differs", i, formats()[i].name);
     }
 }
 
@@ -109,7 +118,8 @@ KERNEL_TEST(product_of_activations) {
               const double term = double(x[size_t(i / outputs * inputs + k)]) * w[size_t(i % outputs * inputs + k)];
               sum += term, magnitude += fabs(term);
             }
-            CHECK(fabs(trial.floats(y)[i] - sum) <= double(inputs + 1) * 0x1p-24 * magnitude, "element %lld: %.9g, should be %.9g", whole(i), trial.floats(y)[i], sum);
+            CHECK(fabs(trial.floats(y)[i] - sum) <= double(inputs + 1) * 0x1p-24 * magnitude, "element %lld: %.9g, should be %.9g",
+                  whole(i), trial.floats(y)[i], sum);
           }
           if (first.empty()) first = trial.copy(y);
           CHECK(trial.copy(y) == first, "%d threads change the result", threads);

@@ -30,7 +30,9 @@ TEST(program_words) {
   const auto words = sample(*choose_kernels("portable"));
   Program program;
   CHECK(parses(words, program) && program.size() == 3, "%zu steps", program.size());
-  CHECK(program[1].kernel == kKernel_rms_norm && program[1].operands.size() == 3 && program[1].numbers[0] == 1e-6f && program[1].operands[0].dim[1][0] == 32, "step 1 is kernel %d", program[1].kernel);
+  CHECK(program[1].kernel == kKernel_rms_norm && program[1].operands.size() == 3 && program[1].numbers[0] == 1e-6f &&
+            program[1].operands[0].dim[1][0] == 32,
+        "step 1 is kernel %d", program[1].kernel);
   int whole_programs = 0;
   for (size_t length = 0; length < words.size(); ++length) {
     Program part;
@@ -50,7 +52,8 @@ TEST(program_words_at_random) {
       changed.resize(size_t(random.below(40)));
       for (auto& word : changed) word = random.below(4) ? random.below(6) : int32_t(random.bits());
     }
-    for (int n = random.below(4); n > 0 && !changed.empty(); --n) changed[size_t(random.below(int(changed.size())))] = random.below(2) ? extremes[random.below(10)] : int32_t(random.bits());
+    for (int n = random.below(4); n > 0 && !changed.empty(); --n)
+      changed[size_t(random.below(int(changed.size())))] = random.below(2) ? extremes[random.below(10)] : int32_t(random.bits());
     Program program;
     if (!parses(changed, program)) continue;
     ++taken;
@@ -143,8 +146,80 @@ KERNEL_TEST(program_sizes_by_symbols) {
   const auto x = random.normals(7 * 4), w = random.normals(4);
   CHECK(model.add_vector(w.data(), 4) == 0, "vector");
   // y[T][4] = x[T][4] * w[4] in the arena; out[2T + 3 - S][4] is a copy where that is T rows.
-  const std::vector<int32_t> words = {kKernel_binary, 3, 1, 0, kInput, 0, 0, 2, 0, 1, 0, 0, 0, 4, 0, 0, 0, 0, kVector, 0, 0, 1, 4, 0, 0, 0, 0, kArena, 0, 0, 2, 0, 1, 0, 0, 0, 4, 0, 0, 0, 0, 2,
-                                      kKernel_copy,   2, 0, 0, kArena, 0, 0, 2, 0, 1, 0, 0, 0, 4, 0, 0, 0, 0, kOutput, 0, 0, 2, 3, 2, -1, 0, 0, 4, 0, 0, 0, 0};
+  const std::vector<int32_t> words = {kKernel_binary,
+                                      3,
+                                      1,
+                                      0,
+                                      kInput,
+                                      0,
+                                      0,
+                                      2,
+                                      0,
+                                      1,
+                                      0,
+                                      0,
+                                      0,
+                                      4,
+                                      0,
+                                      0,
+                                      0,
+                                      0,
+                                      kVector,
+                                      0,
+                                      0,
+                                      1,
+                                      4,
+                                      0,
+                                      0,
+                                      0,
+                                      0,
+                                      kArena,
+                                      0,
+                                      0,
+                                      2,
+                                      0,
+                                      1,
+                                      0,
+                                      0,
+                                      0,
+                                      4,
+                                      0,
+                                      0,
+                                      0,
+                                      0,
+                                      2,
+                                      kKernel_copy,
+                                      2,
+                                      0,
+                                      0,
+                                      kArena,
+                                      0,
+                                      0,
+                                      2,
+                                      0,
+                                      1,
+                                      0,
+                                      0,
+                                      0,
+                                      4,
+                                      0,
+                                      0,
+                                      0,
+                                      0,
+                                      kOutput,
+                                      0,
+                                      0,
+                                      2,
+                                      3,
+                                      2,
+                                      -1,
+                                      0,
+                                      0,
+                                      4,
+                                      0,
+                                      0,
+                                      0,
+                                      0};
   const int program = model.add_program(words.data(), words.size());
   CHECK(program == 0, "program %d", program);
   CHECK(model.allocate(7 * 4 * 4, 64, Cache::f16, 0, {}), "no memory");
@@ -152,7 +227,8 @@ KERNEL_TEST(program_sizes_by_symbols) {
     const Fenced from(x.data(), 4 * int64_t(t < 0 || t > 7 ? 0 : t)), to(nullptr, 4 * rows);
     const int32_t symbols[4] = {t, s, 0, 0};
     const Outcome outcome = model.run(program, symbols, {{from.data(), from.count()}}, {{to.data(), to.count()}}, nullptr);
-    for (int64_t i = 0; outcome.kind == Outcome::done && i < 4 * rows; ++i) CHECK(static_cast<float*>(to.data())[i] == x[size_t(i)] * w[size_t(i % 4)], "T %d, element %lld", t, whole(i));
+    for (int64_t i = 0; outcome.kind == Outcome::done && i < 4 * rows; ++i)
+      CHECK(static_cast<float*>(to.data())[i] == x[size_t(i)] * w[size_t(i % 4)], "T %d, element %lld", t, whole(i));
     return outcome.kind;
   };
   for (int t = 0; t <= 7; ++t) CHECK(run(t, t + 3, t) == Outcome::done, "T %d", t);
@@ -167,7 +243,8 @@ KERNEL_TEST(program_runs_unprepared) {
   const int32_t symbols[4] = {0, 0, 0, 0};
   const Fenced x(nullptr, 64), y(nullptr, 64);
   const std::vector<Binding> in = {{x.data(), 64}}, out = {{y.data(), 64}};
-  for (const int program : {-1, 0, 1, INT32_MAX}) CHECK(model.run(program, symbols, in, out, nullptr).kind == Outcome::bad_binding, "program %d does not exist", program);
+  for (const int program : {-1, 0, 1, INT32_MAX})
+    CHECK(model.run(program, symbols, in, out, nullptr).kind == Outcome::bad_binding, "program %d does not exist", program);
   CHECK(model.add_program(words.data(), words.size()) == 0, "refused");
   CHECK(model.run(0, symbols, in, out, nullptr).kind == Outcome::bad_binding, "ran without an arena");
   CHECK(model.add_program(words.data(), words.size() - 1) == -1, "half a step was taken");
@@ -184,7 +261,8 @@ KERNEL_TEST(program_cancelled) {
     trial.must_run();
     const std::atomic<int32_t> stop{1};
     const int32_t symbols[4] = {0, 0, 0, 0};
-    const Outcome outcome = trial.model().run(0, symbols, {{trial.bound({kInput, 0, 0, {}}).data(), 64}}, {{trial.bound(y).data(), 64}}, &stop);
+    const Outcome outcome =
+        trial.model().run(0, symbols, {{trial.bound({kInput, 0, 0, {}}).data(), 64}}, {{trial.bound(y).data(), 64}}, &stop);
     CHECK(outcome.kind == Outcome::cancelled, "outcome %d", int(outcome.kind));
     trial.must_run();
   }

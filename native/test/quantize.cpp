@@ -28,9 +28,12 @@ KERNEL_TEST(quantize) {
           for (int64_t i = 0; i < 32; ++i) peak = fmaxf(peak, fabsf(x[size_t(32 * b + i)])), sums[i / 16] += a.codes[32 * b + i];
           CHECK(a.scale[b] == peak / 127.0f, "block %lld: scale %g, should be %g", whole(b), a.scale[b], peak / 127.0f);
           for (int64_t i = 32 * b; i < 32 * b + 32; ++i)
-            CHECK(abs(a.codes[i]) <= 127 && fabs(double(a.codes[i]) * a.scale[b] - x[size_t(i)]) <= a.scale[b] * 0.5001, "%g became %d * %g", x[size_t(i)], a.codes[i], a.scale[b]);
-          CHECK(a.minus32[b] == -sums[0] - sums[1] && a.minus16[2 * b] == -sums[0] && a.minus16[2 * b + 1] == -sums[1], "block %lld: sums %d and %d", whole(b), sums[0], sums[1]);
-          CHECK(a.sum32[b] == a.scale[b] * float(sums[0] + sums[1]) && a.sum16[2 * b] == a.scale[b] * float(sums[0]), "block %lld: scaled sums", whole(b));
+            CHECK(abs(a.codes[i]) <= 127 && fabs(double(a.codes[i]) * a.scale[b] - x[size_t(i)]) <= a.scale[b] * 0.5001,
+                  "%g became %d * %g", x[size_t(i)], a.codes[i], a.scale[b]);
+          CHECK(a.minus32[b] == -sums[0] - sums[1] && a.minus16[2 * b] == -sums[0] && a.minus16[2 * b + 1] == -sums[1],
+                "block %lld: sums %d and %d", whole(b), sums[0], sums[1]);
+          CHECK(a.sum32[b] == a.scale[b] * float(sums[0] + sums[1]) && a.sum16[2 * b] == a.scale[b] * float(sums[0]),
+                "block %lld: scaled sums", whole(b));
         }
       }
     }

@@ -10,7 +10,8 @@ KERNEL_TEST(rope) {
   struct Shape {
     int heads, size, pairs;
   };
-  for (const Shape& shape : {Shape{1, 2, 1}, Shape{3, 8, 4}, Shape{2, 14, 7}, Shape{2, 64, 32}, Shape{1, 80, 16}, Shape{4, 34, 17}, Shape{2, 5, 1}})
+  for (const Shape& shape :
+       {Shape{1, 2, 1}, Shape{3, 8, 4}, Shape{2, 14, 7}, Shape{2, 64, 32}, Shape{1, 80, 16}, Shape{4, 34, 17}, Shape{2, 5, 1}})
     for (const int style : {0, 1})
       for (const float magnitude : {1.0f, 1.25f}) {
         describe(print("%s, %d heads of %d, %d pairs, style %d", set.name, shape.heads, shape.size, shape.pairs, style));
@@ -24,7 +25,8 @@ KERNEL_TEST(rope) {
           for (const bool in_place : {false, true}) {
             Trial trial(set, threads);
             const Place from = trial.input(x, {rows, width}), y = in_place ? from : trial.output({rows, width});
-            trial.step(kKernel_rope, {from, trial.input(positions, {rows}), trial.vector(frequencies), y}, {shape.size, style}, {magnitude});
+            trial.step(kKernel_rope, {from, trial.input(positions, {rows}), trial.vector(frequencies), y}, {shape.size, style},
+                       {magnitude});
             trial.must_run();
             for (int64_t r = 0; r < rows; ++r)
               for (int64_t c = 0; c < width; ++c) {

@@ -36,16 +36,19 @@ KERNEL_TEST(route) {
             for (int j = 0; j < chosen; ++j) some += ::exp(double(row[order[size_t(j)]]));
             for (int j = 0; j < chosen; ++j) {
               const int expert = order[size_t(j)];
-              CHECK(trial.ids(ids)[r * chosen + j] == expert, "row %lld, choice %d: expert %d, should be %d", whole(r), j, trial.ids(ids)[r * chosen + j], expert);
+              CHECK(trial.ids(ids)[r * chosen + j] == expert, "row %lld, choice %d: expert %d, should be %d", whole(r), j,
+                    trial.ids(ids)[r * chosen + j], expert);
               const double share = ::exp(double(row[expert])) / (normalize ? some : all);
-              CHECK(fabs(trial.floats(weights)[r * chosen + j] - share) <= 1e-6, "row %lld, choice %d: %g, should be %g", whole(r), j, trial.floats(weights)[r * chosen + j], share);
+              CHECK(fabs(trial.floats(weights)[r * chosen + j] - share) <= 1e-6, "row %lld, choice %d: %g, should be %g", whole(r), j,
+                    trial.floats(weights)[r * chosen + j], share);
             }
           }
         }
       }
   for (const int32_t id : {-1, 4}) {
     Trial trial(set);
-    trial.step(kKernel_route_weights, {trial.input(std::vector<float>(4, 1), {1, 4}), trial.input(std::vector<int32_t>{id}, {1, 1}), trial.output({1, 1})}, {0});
+    trial.step(kKernel_route_weights,
+               {trial.input(std::vector<float>(4, 1), {1, 4}), trial.input(std::vector<int32_t>{id}, {1, 1}), trial.output({1, 1})}, {0});
     CHECK(trial.run().fault_code == kIdOutOfRange, "expert %d was taken", id);
   }
 }
@@ -61,7 +64,8 @@ KERNEL_TEST(combine) {
     trial.must_run();
     for (int64_t i = 0; i < 4 * width; ++i) {
       double sum = 0;
-      for (int64_t j = 0; j < 3; ++j) sum += double(weights[size_t(i / width * 3 + j)]) * x[size_t((i / width * 3 + j) * width + i % width)];
+      for (int64_t j = 0; j < 3; ++j)
+        sum += double(weights[size_t(i / width * 3 + j)]) * x[size_t((i / width * 3 + j) * width + i % width)];
       CHECK(fabs(trial.floats(y)[i] - sum) <= 1e-6, "element %lld: %g, should be %g", whole(i), trial.floats(y)[i], sum);
     }
   }
@@ -81,8 +85,11 @@ static void check_experts(const KernelSet& set, const Format& format, int64_t ou
     const size_t bytes = size_t(outputs * format.row_bytes(inputs)), expert = size_t(ids[size_t(r)]);
     Trial trial(set);
     const int64_t row = spread ? r : r / chosen;
-    const Place from = trial.input(std::vector<float>(x.begin() + row * inputs, x.begin() + (row + 1) * inputs), {1, inputs}), codes = format.coded() ? trial.activations(1, inputs) : nothing();
-    const Place w = trial.matrix(format.type, outputs, inputs, {stored.begin() + int64_t(expert * bytes), stored.begin() + int64_t((expert + 1) * bytes)}), y = trial.output({1, outputs});
+    const Place from = trial.input(std::vector<float>(x.begin() + row * inputs, x.begin() + (row + 1) * inputs), {1, inputs}),
+                codes = format.coded() ? trial.activations(1, inputs) : nothing();
+    const Place w = trial.matrix(format.type, outputs, inputs,
+                                 {stored.begin() + int64_t(expert * bytes), stored.begin() + int64_t((expert + 1) * bytes)}),
+                y = trial.output({1, outputs});
     if (format.coded()) trial.step(kKernel_quantize, {from, codes});
     trial.step(kKernel_linear, {from, codes, w, nothing(), y, nothing(), nothing()}, {-1});
     trial.must_run();
@@ -108,7 +115,10 @@ KERNEL_TEST(expert_products) {
     Random random(1);
     Trial trial(set, 2);
     const Place w = trial.matrix(0, 3 * 5, 32, random_rows(formats()[0], 15, 32, random), 3);
-    trial.step(kKernel_expert_linear, {trial.input(random.normals(32), {1, 32}), nothing(), w, trial.input(std::vector<int32_t>{0, id}, {1, 2}), trial.output({2, 5})}, {3});
+    trial.step(
+        kKernel_expert_linear,
+        {trial.input(random.normals(32), {1, 32}), nothing(), w, trial.input(std::vector<int32_t>{0, id}, {1, 2}), trial.output({2, 5})},
+        {3});
     CHECK(trial.run().fault_code == kIdOutOfRange, "expert %d was taken", id);
   }
 }

@@ -7,7 +7,9 @@ namespace frugal::test {
 
 double half_to_double(uint16_t half) {
   const int exponent = half >> 10 & 31, mantissa = half & 1023;
-  const double size = exponent == 31 ? (mantissa ? NAN : INFINITY) : exponent == 0 ? ldexp(mantissa, -24) : ldexp(1024 + mantissa, exponent - 25);
+  const double size = exponent == 31  ? (mantissa ? NAN : INFINITY)
+                      : exponent == 0 ? ldexp(mantissa, -24)
+                                      : ldexp(1024 + mantissa, exponent - 25);
   return half & 0x8000 ? -size : size;
 }
 
@@ -76,7 +78,9 @@ static int digit(int byte, int n) {
   return byte * 3 / 256;
 }
 static Element tq1_0(const uint8_t* p, int i) {
-  const int code = i < 160 ? digit(p[i % 32], i / 32) : i < 240 ? digit(p[32 + i % 16], (i - 160) / 16) : digit(p[48 + i % 4], (i - 240) / 4);
+  const int code = i < 160   ? digit(p[i % 32], i / 32)
+                   : i < 240 ? digit(p[32 + i % 16], (i - 160) / 16)
+                             : digit(p[48 + i % 4], (i - 240) / 4);
   return {half_at(p + 52) * (code - 1), 0};
 }
 static Element tq2_0(const uint8_t* p, int i) { return {half_at(p + 64) * (pair(p, i) - 1), 0}; }
@@ -84,24 +88,12 @@ static Element mxfp4(const uint8_t* p, int i) { return {ldexp(fp4_values[nibble(
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
-      {"F32", 0, 1, 4, f32, {}},
-      {"F16", 1, 1, 2, f16, {0}},
-      {"BF16", 30, 1, 2, bf16, {}},
-      {"Q4_0", 2, 32, 18, q4_0, {0}},
-      {"Q4_1", 3, 32, 20, q4_1, {0, 2}},
-      {"Q5_0", 6, 32, 22, q5_0, {0}},
-      {"Q5_1", 7, 32, 24, q5_1, {0, 2}},
-      {"Q8_0", 8, 32, 34, q8_0, {0}},
-      {"Q2_K", 10, 256, 84, q2_k, {80, 82}},
-      {"Q3_K", 11, 256, 110, q3_k, {108}},
-      {"Q4_K", 12, 256, 144, q4_k, {0, 2}},
-      {"Q5_K", 13, 256, 176, q5_k, {0, 2}},
-      {"Q6_K", 14, 256, 210, q6_k, {208}},
-      {"IQ4_NL", 20, 32, 18, iq4_nl, {0}},
-      {"IQ4_XS", 23, 256, 136, iq4_xs, {0}},
-      {"TQ1_0", 34, 256, 54, tq1_0, {52}},
-      {"TQ2_0", 35, 256, 66, tq2_0, {64}},
-      {"MXFP4", 39, 32, 17, mxfp4, {}},
+      {"F32", 0, 1, 4, f32, {}},           {"F16", 1, 1, 2, f16, {0}},           {"BF16", 30, 1, 2, bf16, {}},
+      {"Q4_0", 2, 32, 18, q4_0, {0}},      {"Q4_1", 3, 32, 20, q4_1, {0, 2}},    {"Q5_0", 6, 32, 22, q5_0, {0}},
+      {"Q5_1", 7, 32, 24, q5_1, {0, 2}},   {"Q8_0", 8, 32, 34, q8_0, {0}},       {"Q2_K", 10, 256, 84, q2_k, {80, 82}},
+      {"Q3_K", 11, 256, 110, q3_k, {108}}, {"Q4_K", 12, 256, 144, q4_k, {0, 2}}, {"Q5_K", 13, 256, 176, q5_k, {0, 2}},
+      {"Q6_K", 14, 256, 210, q6_k, {208}}, {"IQ4_NL", 20, 32, 18, iq4_nl, {0}},  {"IQ4_XS", 23, 256, 136, iq4_xs, {0}},
+      {"TQ1_0", 34, 256, 54, tq1_0, {52}}, {"TQ2_0", 35, 256, 66, tq2_0, {64}},  {"MXFP4", 39, 32, 17, mxfp4, {}},
   };
   return all;
 }

@@ -17,9 +17,9 @@ struct Element {
 
 struct Format {
   const char* name;
-  int type, block, bytes;                        // ggml's number, inputs of a block, bytes of a block
-  Element (*element)(const uint8_t* p, int i);   // element i of the block at p
-  std::vector<int> halves;                       // offsets of F16 fields
+  int type, block, bytes;                       // ggml's number, inputs of a block, bytes of a block
+  Element (*element)(const uint8_t* p, int i);  // element i of the block at p
+  std::vector<int> halves;                      // offsets of F16 fields
   bool coded() const { return block > 1; }
   int least() const { return coded() ? block : 32; }  // the fewest inputs a test gives a matrix
   int64_t row_bytes(int64_t inputs) const { return inputs / block * bytes; }

@@ -61,7 +61,8 @@ Place Trial::arena(int64_t count, std::vector<int64_t> dims) {
   return {kArena, 0, offset, std::move(dims)};
 }
 
-void Trial::step(int kernel, std::initializer_list<Place> places, std::initializer_list<int32_t> integers, const std::vector<float>& numbers) {
+void Trial::step(int kernel, std::initializer_list<Place> places, std::initializer_list<int32_t> integers,
+                 const std::vector<float>& numbers) {
   step(kernel, std::vector<Place>(places), std::vector<int32_t>(integers), numbers);
 }
 void Trial::step(int kernel, const std::vector<Place>& places, const std::vector<int32_t>& integers, const std::vector<float>& numbers) {
@@ -101,7 +102,8 @@ Outcome Trial::run() {
   return run_program(model_, program_);
 }
 static void expect_done(const Outcome& outcome) {
-  CHECK(outcome.kind == Outcome::done, "step %d (kernel %d) ended with outcome %d, fault %d", outcome.step, outcome.kernel, int(outcome.kind), outcome.fault_code);
+  CHECK(outcome.kind == Outcome::done, "step %d (kernel %d) ended with outcome %d, fault %d", outcome.step, outcome.kernel,
+        int(outcome.kind), outcome.fault_code);
 }
 void Trial::must_run() { expect_done(run()); }
 void Trial::run_with(Model& model) { expect_done(run_program(model, model.add_program(words.data(), words.size()))); }

@@ -9,7 +9,6 @@
 
 namespace frugal::test {
 
-
 // 4-byte elements between guard words.
 class Fenced {
  public:
@@ -56,8 +55,11 @@ class Trial {
   Place arena(int64_t count, std::vector<int64_t> dims);
   // Buffers of quantised rows, as an output so that tests can read it.
   Place activations(int64_t rows, int64_t inputs) { return output({(rows * inputs * 15 + 31) / 32}); }
-  void cache(int format, int64_t pages, std::vector<int32_t> layers) { cache_format_ = format, cache_pages_ = pages, layers_ = std::move(layers); }
-  void step(int kernel, std::initializer_list<Place> places, std::initializer_list<int32_t> integers = {}, const std::vector<float>& numbers = {});
+  void cache(int format, int64_t pages, std::vector<int32_t> layers) {
+    cache_format_ = format, cache_pages_ = pages, layers_ = std::move(layers);
+  }
+  void step(int kernel, std::initializer_list<Place> places, std::initializer_list<int32_t> integers = {},
+            const std::vector<float>& numbers = {});
   void step(int kernel, const std::vector<Place>& places, const std::vector<int32_t>& integers, const std::vector<float>& numbers);
 
   // Loads what was given, at the first call, and runs. Failures of loading are recorded as failed checks.

@@ -1,5 +1,6 @@
 // Filling of matrices: from memory and from files, in parts, by several threads; and what is refused.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,11 +13,11 @@ namespace frugal::test {
 struct TemporaryFile {
   std::string path;
   explicit TemporaryFile(const std::vector<uint8_t>& bytes) {
-    char name[] = "/tmp/frugal-test-XXXXXX";
-    const int file = mkstemp(name);
+    std::string name = std::string(getenv("TMPDIR") ? getenv("TMPDIR") : P_tmpdir) + "/frugal-test-XXXXXX";
+    const int file = mkstemp(name.data());
     path = name;
     const ssize_t written = write(file, bytes.data(), bytes.size());
-    CHECK(file >= 0 && written == ssize_t(bytes.size()), "%s can't be written", name);
+    CHECK(file >= 0 && written == ssize_t(bytes.size()), "%s can't be written", name.c_str());
     close(file);
   }
   ~TemporaryFile() { unlink(path.c_str()); }
@@ -32,7 +33,8 @@ static std::vector<float> read_row(Model& model, int program, int32_t row, int64
   return {from, from + inputs};
 }
 static int gather_program(Model& model, int32_t rows, int64_t inputs) {
-  const int32_t words[] = {kKernel_gather, 3, 1, 0, kMatrix, 0, 0, 0, kInput, 0, 0, 1, 1, 0, 0, 0, 0, kOutput, 0, 0, 2, 1, 0, 0, 0, 0, int32_t(inputs), 0, 0, 0, 0, rows};
+  const int32_t words[] = {kKernel_gather,  3, 1, 0, kMatrix, 0,   0, 0, kInput, 0, 0, 1, 1, 0, 0, 0, 0, kOutput, 0, 0, 2, 1, 0, 0, 0, 0,
+                           int32_t(inputs), 0, 0, 0, 0,       rows};
   return model.add_program(words, sizeof words / 4);
 }
 
@@ -52,7 +54,10 @@ KERNEL_TEST(weights_in_parts) {
       CHECK(whole.add_matrix(format.type, rows, inputs, 1) == 0 && parts.add_matrix(format.type, rows, inputs, 1) == 0, "refused");
       CHECK(whole.fill({}, {{0, -1, stored.data(), 0, rows}}, done, nullptr).empty(), "fill");
       CHECK(done == int64_t(stored.size()), "%lld bytes of %zu", static_cast<long long>(done), stored.size());
-      const std::vector<RowSource> sources = {{0, 0, nullptr, 13, 10}, {0, -1, stored.data(), 10 * row_bytes, 5}, {0, 0, nullptr, 13 + 15 * row_bytes, 55}, {0, -1, stored.data() + 70 * row_bytes, 0, 1}};
+      const std::vector<RowSource> sources = {{0, 0, nullptr, 13, 10},
+                                              {0, -1, stored.data(), 10 * row_bytes, 5},
+                                              {0, 0, nullptr, 13 + 15 * row_bytes, 55},
+                                              {0, -1, stored.data() + 70 * row_bytes, 0, 1}};
       CHECK(parts.fill({file.path}, sources, done, nullptr).empty(), "fill in parts");
       const int a = gather_program(whole, int32_t(rows), inputs), b = gather_program(parts, int32_t(rows), inputs);
       CHECK(whole.allocate(0, 64, Cache::f16, 0, {}) && parts.allocate(0, 64, Cache::f16, 0, {}), "no memory");
@@ -94,9 +99,18 @@ TEST(weights_refused) {
     int type;
     int64_t rows, inputs, experts;
   };
-  for (const Shape& s : {Shape{"an unknown type", 9, 16, 256, 1}, {"another unknown type", -1, 16, 256, 1}, {"half a block", 2, 16, 48, 1}, {"half a block of 256", 12, 16, 128, 1}, {"no experts", 0, 16, 32, 0},
-                         {"experts that don't divide the rows", 0, 16, 32, 3}, {"negative rows", 0, -16, 32, 1}, {"negative inputs", 0, 16, -32, 1}, {"no inputs", 2, 16, 0, 1},
-                         {"more than memory has", 0, int64_t(1) << 40, int64_t(1) << 40, 1}, {"rows beyond counting", 0, INT64_MAX, 32, 1}, {"inputs beyond counting", 8, 16, INT64_MAX / 32 * 32, 1}})
+  for (const Shape& s : {Shape{"an unknown type", 9, 16, 256, 1},
+                         {"another unknown type", -1, 16, 256, 1},
+                         {"half a block", 2, 16, 48, 1},
+                         {"half a block of 256", 12, 16, 128, 1},
+                         {"no experts", 0, 16, 32, 0},
+                         {"experts that don't divide the rows", 0, 16, 32, 3},
+                         {"negative rows", 0, -16, 32, 1},
+                         {"negative inputs", 0, 16, -32, 1},
+                         {"no inputs", 2, 16, 0, 1},
+                         {"more than memory has", 0, int64_t(1) << 40, int64_t(1) << 40, 1},
+                         {"rows beyond counting", 0, INT64_MAX, 32, 1},
+                         {"inputs beyond counting", 8, 16, INT64_MAX / 32 * 32, 1}})
     CHECK(model.add_matrix(s.type, s.rows, s.inputs, s.experts) == -1, "%s was taken", s.what);
 }
 
@@ -114,7 +128,7 @@ TEST(weights_that_cannot_be_read) {
       {"a file that is not there", {"/nonexistent/frugal"}, {{0, 0, nullptr, 0, 64}}, false},
       {"a file that ends early", {file.path}, {{0, 0, nullptr, 1, 64}}, false},
       {"an offset beyond the file", {file.path}, {{0, 0, nullptr, uint64_t(1) << 40, 64}}, false},
-      {"a directory", {"/tmp"}, {{0, 0, nullptr, 0, 64}}, false},
+      {"a directory", {"."}, {{0, 0, nullptr, 0, 64}}, false},
       {"too few rows", {file.path}, {{0, 0, nullptr, 0, 63}}, false},
       {"too many rows", {file.path}, {{0, 0, nullptr, 0, 64}, {0, 0, nullptr, 0, 1}}, false},
       {"no rows", {}, {}, false},

@@ -92,7 +92,8 @@ void Maker::product(int kernel, int32_t rows) {
   const Dims codes = {rows * ((width + 31) / 32) * 15};
   if (kernel == kKernel_quantize) return input({rows, width}, Content::numbers), output(codes), end(kernel);
   input({rows, width}, Content::numbers), input(codes, Content::numbers), matrix(which);
-  if (kernel == kKernel_expert_linear) return input({rows, 2}, Content::small, experts), output({rows * 2, outputs_of / experts}), end(kernel, {experts});
+  if (kernel == kKernel_expert_linear)
+    return input({rows, 2}, Content::small, experts), output({rows * 2, outputs_of / experts}), end(kernel, {experts});
   if (bytes.below(2)) matrix(which);
   else nothing();
   output({rows, outputs_of});
@@ -108,19 +109,23 @@ void Maker::cache_step(int kernel, int32_t rows) {
   const int32_t group = 1 + bytes.below(3), sequences = 1 + bytes.below(2);
   if (kernel == kKernel_cache_write) input({rows, heads * size}, Content::numbers), input({rows, heads * value_size}, Content::numbers);
   else input({rows, heads * group * size}, Content::numbers);
-  input({rows}, Content::positions), input({sequences + 1}, Content::offsets, rows), input({sequences}, Content::small, 65), input({sequences, 2}, Content::small, 4);
+  input({rows}, Content::positions), input({sequences + 1}, Content::offsets, rows), input({sequences}, Content::small, 65),
+      input({sequences, 2}, Content::small, 4);
   if (kernel == kKernel_cache_write) return end(kernel, {layer});
   output({rows, heads * group * value_size});
   end(kernel, {layer, heads * group, heads, bytes.below(40), bytes.below(2)}, {0.5f, float(bytes.below(3))});
 }
 void Maker::rows_step(int kernel, int32_t rows) {
-  const int32_t heads = 1 + bytes.below(2), group = 1 + bytes.below(2), size = 1 + bytes.below(9), value_size = 1 + bytes.below(9), sequences = 1 + bytes.below(3);
+  const int32_t heads = 1 + bytes.below(2), group = 1 + bytes.below(2), size = 1 + bytes.below(9), value_size = 1 + bytes.below(9),
+                sequences = 1 + bytes.below(3);
   const Dims pages = {(rows / 32 + sequences) * 32, heads * (size + value_size)};
   if (kernel == kKernel_attention_write) {
-    input({rows, heads * size}, Content::numbers), input({rows, heads * value_size}, Content::numbers), input({sequences + 1}, Content::offsets, rows), output(pages);
+    input({rows, heads * size}, Content::numbers), input({rows, heads * value_size}, Content::numbers),
+        input({sequences + 1}, Content::offsets, rows), output(pages);
     return end(kernel, {heads});
   }
-  input({rows, heads * group * size}, Content::numbers), input({sequences + 1}, Content::offsets, rows), input(pages, Content::numbers), output({rows, heads * group * value_size});
+  input({rows, heads * group * size}, Content::numbers), input({sequences + 1}, Content::offsets, rows), input(pages, Content::numbers),
+      output({rows, heads * group * value_size});
   end(kernel, {heads * group, heads, bytes.below(5), bytes.below(2)}, {0.5f, float(bytes.below(3))});
 }
 void Maker::step(int kernel) {
@@ -129,18 +134,25 @@ void Maker::step(int kernel) {
   const auto numbers = Content::numbers;
   const int32_t axis = bytes.below(3);
   switch (kernel) {
-    case kKernel_quantize: case kKernel_linear: case kKernel_expert_linear: return product(kernel, rows);
-    case kKernel_cache_write: case kKernel_cache_attend: return cache_step(kernel, rows);
-    case kKernel_attention_write: case kKernel_attention: return rows_step(kernel, rows);
+    case kKernel_quantize:
+    case kKernel_linear:
+    case kKernel_expert_linear: return product(kernel, rows);
+    case kKernel_cache_write:
+    case kKernel_cache_attend: return cache_step(kernel, rows);
+    case kKernel_attention_write:
+    case kKernel_attention: return rows_step(kernel, rows);
     case kKernel_matmul: return input(block, numbers), input({few, width}, numbers), output({rows, few}), end(kernel);
     case kKernel_gather: {
       if (bytes.below(2)) return matrix(0), input({rows}, Content::small, 5), output({rows, 7}), end(kernel, {5});
       return input({few, width}, numbers), input({rows}, Content::small, few), output(block), end(kernel, {-1});
     }
-    case kKernel_rms_norm: return input({rows, width * few}, numbers), input({width}, numbers), output({rows, width * few}), end(kernel, {few}, {1e-6f});
-    case kKernel_layer_norm: return input(block, numbers), input({width}, numbers), input({width}, numbers), output(block), end(kernel, {}, {1e-6f});
+    case kKernel_rms_norm:
+      return input({rows, width * few}, numbers), input({width}, numbers), output({rows, width * few}), end(kernel, {few}, {1e-6f});
+    case kKernel_layer_norm:
+      return input(block, numbers), input({width}, numbers), input({width}, numbers), output(block), end(kernel, {}, {1e-6f});
     case kKernel_softmax: return input(cube, numbers), output(cube), end(kernel, {axis});
-    case kKernel_binary: return input(cube, numbers), input(bytes.below(2) ? Dims{few, 1} : Dims{width}, numbers), output(cube), end(kernel, {bytes.below(7)});
+    case kKernel_binary:
+      return input(cube, numbers), input(bytes.below(2) ? Dims{few, 1} : Dims{width}, numbers), output(cube), end(kernel, {bytes.below(7)});
     case kKernel_unary: return input(block, numbers), output(block), end(kernel, {bytes.below(9)}, {2, 1});
     case kKernel_activation: return input(block, numbers), output(block), end(kernel, {bytes.below(10)});
     case kKernel_glu: return input(block, numbers), input(block, numbers), output(block), end(kernel, {bytes.below(10)});
@@ -148,7 +160,8 @@ void Maker::step(int kernel) {
     case kKernel_check_finite: return input(block, numbers), end(kernel);
     case kKernel_rope: {
       const int32_t size = 2 * few + bytes.below(3);
-      return input({rows, size * 2}, numbers), input({rows}, Content::small, 100), input({few}, numbers), output({rows, size * 2}), end(kernel, {size, bytes.below(2)}, {1});
+      return input({rows, size * 2}, numbers), input({rows}, Content::small, 100), input({few}, numbers), output({rows, size * 2}),
+             end(kernel, {size, bytes.below(2)}, {1});
     }
     case kKernel_slice: return input(cube, numbers), output({rows, few, width - width / 2}), end(kernel, {2, width / 2});
     case kKernel_concat: return input(cube, numbers), input({rows, 2, width}, numbers), output({rows, few + 2, width}), end(kernel, {1});
@@ -156,12 +169,16 @@ void Maker::step(int kernel) {
     case kKernel_broadcast: return input({few, 1}, numbers), output({rows, few, width}), end(kernel);
     case kKernel_copy: return input(block, numbers), output(block), end(kernel);
     case kKernel_scatter_add: return input(block, numbers), input({rows}, Content::small, few), output({few, width}), end(kernel);
-    case kKernel_sum: case kKernel_peak: return input(cube, numbers), output({rows, 1, width}), end(kernel, {1});
+    case kKernel_sum:
+    case kKernel_peak: return input(cube, numbers), output({rows, 1, width}), end(kernel, {1});
     case kKernel_argmax: return input(block, numbers), output({rows}), end(kernel);
-    case kKernel_pool: return input(block, numbers), input({few + 1}, Content::offsets, rows), output({few, width}), end(kernel, {bytes.below(4)});
+    case kKernel_pool:
+      return input(block, numbers), input({few + 1}, Content::offsets, rows), output({few, width}), end(kernel, {bytes.below(4)});
     case kKernel_cross_entropy: return input(block, numbers), input({rows}, Content::small, width), output({rows, 1}), end(kernel);
     case kKernel_route_ids: return input({rows, few + 2}, numbers), output({rows, few}), end(kernel);
-    case kKernel_route_weights: return input({rows, few + 2}, numbers), input({rows, few}, Content::small, few + 2), output({rows, few}), end(kernel, {bytes.below(2)});
+    case kKernel_route_weights:
+      return input({rows, few + 2}, numbers), input({rows, few}, Content::small, few + 2), output({rows, few}),
+             end(kernel, {bytes.below(2)});
     case kKernel_combine: return input({rows * few, width}, numbers), input({rows, few}, numbers), output(block), end(kernel);
     default: return input(block, numbers), output(block), end(kernel);
   }

@@ -13,7 +13,9 @@ void fuzz_stored_blocks(Bytes bytes) {
   const KernelSet& set = *choose_kernels(names[bytes.below(available_kernels(names, 8))]);
   static constexpr int types[] = {0, 1, 30, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 34, 35, 39};
   const int type = types[bytes.below(18)];
-  const int64_t inputs = type == 0 || type == 1 || type == 30 ? 1 + bytes.below(40) : type < 10 || type == 20 || type == 39 ? 32 * (1 + bytes.below(3)) : 256;
+  const int64_t inputs = type == 0 || type == 1 || type == 30    ? 1 + bytes.below(40)
+                         : type < 10 || type == 20 || type == 39 ? 32 * (1 + bytes.below(3))
+                                                                 : 256;
   const int64_t rows = 1 + bytes.below(20), inputs32 = (inputs + 31) / 32 * 32;
   const size_t row_bytes = stored_row_bytes(type, inputs), length = row_bytes * size_t(rows);
   // Exactly as long as the rows, at an odd place.
@@ -30,13 +32,102 @@ void fuzz_stored_blocks(Bytes bytes) {
   if (!problem.empty()) abort();
   const int32_t i32 = int32_t(inputs), r32 = int32_t(rows), m32 = 1 + bytes.below(4);
   const int32_t words[] = {
-      kKernel_gather, 3, 1, 0, kMatrix, 0, 0, 0, kInput, 0, 0, 1, r32, 0, 0, 0, 0, kOutput, 0, 0, 2, r32, 0, 0, 0, 0, i32, 0, 0, 0, 0, r32,
-      kKernel_linear, 7, 1, 0, kInput, 1, 0, 2, m32, 0, 0, 0, 0, i32, 0, 0, 0, 0, kArena, 0, 0, 1, m32 * int32_t(inputs32) / 32 * 15, 0, 0, 0, 0,
-      kMatrix, 0, 0, 0, kNothing, 0, 0, 0, kOutput, 1, 0, 2, m32, 0, 0, 0, 0, r32, 0, 0, 0, 0, kNothing, 0, 0, 0, kNothing, 0, 0, 0, -1,
+      kKernel_gather,
+      3,
+      1,
+      0,
+      kMatrix,
+      0,
+      0,
+      0,
+      kInput,
+      0,
+      0,
+      1,
+      r32,
+      0,
+      0,
+      0,
+      0,
+      kOutput,
+      0,
+      0,
+      2,
+      r32,
+      0,
+      0,
+      0,
+      0,
+      i32,
+      0,
+      0,
+      0,
+      0,
+      r32,
+      kKernel_linear,
+      7,
+      1,
+      0,
+      kInput,
+      1,
+      0,
+      2,
+      m32,
+      0,
+      0,
+      0,
+      0,
+      i32,
+      0,
+      0,
+      0,
+      0,
+      kArena,
+      0,
+      0,
+      1,
+      m32 * int32_t(inputs32) / 32 * 15,
+      0,
+      0,
+      0,
+      0,
+      kMatrix,
+      0,
+      0,
+      0,
+      kNothing,
+      0,
+      0,
+      0,
+      kOutput,
+      1,
+      0,
+      2,
+      m32,
+      0,
+      0,
+      0,
+      0,
+      r32,
+      0,
+      0,
+      0,
+      0,
+      kNothing,
+      0,
+      0,
+      0,
+      kNothing,
+      0,
+      0,
+      0,
+      -1,
   };
   // Coded matrices take codes, so their program begins with them.
   std::vector<int32_t> program;
-  if (inputs % 32 == 0) program = {kKernel_quantize, 2, 0, 0, kInput, 1, 0, 2, m32, 0, 0, 0, 0, i32, 0, 0, 0, 0, kArena, 0, 0, 1, m32 * i32 / 32 * 15, 0, 0, 0, 0};
+  if (inputs % 32 == 0)
+    program = {kKernel_quantize,    2, 0, 0, kInput, 1, 0, 2, m32, 0, 0, 0, 0, i32, 0, 0, 0, 0, kArena, 0, 0, 1,
+               m32 * i32 / 32 * 15, 0, 0, 0, 0};
   program.insert(program.end(), words, words + sizeof words / 4);
   if (model.add_program(program.data(), program.size()) != 0 || !model.allocate(size_t(m32 * inputs32 * 2), 64, Cache::f16, 0, {})) abort();
   std::vector<int32_t> ids, x;
@@ -44,7 +135,11 @@ void fuzz_stored_blocks(Bytes bytes) {
   for (int64_t i = 0; i < m32 * inputs; ++i) x.push_back(bytes.word());
   std::vector<float> gathered(size_t(rows * inputs)), y(size_t(m32 * rows));
   const int32_t symbols[4] = {0, 0, 0, 0};
-  if (model.run(0, symbols, {{ids.data(), rows}, {x.data(), m32 * inputs}}, {{gathered.data(), rows * inputs}, {y.data(), m32 * rows}}, nullptr).kind != Outcome::done) abort();
+  if (model
+          .run(0, symbols, {{ids.data(), rows}, {x.data(), m32 * inputs}}, {{gathered.data(), rows * inputs}, {y.data(), m32 * rows}},
+               nullptr)
+          .kind != Outcome::done)
+    abort();
 }
 
 }  // namespace frugal::test

@@ -219,8 +219,12 @@ const scores = (value: Value): number[] => [
   number(value, "softcap"),
   ...((value.attributes["slopes"] as readonly number[] | undefined) ?? []),
 ];
-/** Running sums of at most eight rows of one head. */
-const attentionScratch = (value: Value): number => 32 * (fixed(value.shape[1]!) / number(value, "heads")) + 64;
+/** For blocks of 64 queries of one head: running sums, queries as integers, and a page of keys and values as floats. */
+const attentionScratch = (value: Value): number => {
+  const size = number(value, "headSize");
+  const valueSize = fixed(value.shape[1]!) / number(value, "heads");
+  return 64 * (4 * (valueSize + 16) + 2 * (size + 32)) + 4 * pageSize * (size + valueSize + 64) + 64;
+};
 
 const lowerings: Readonly<Record<string, Lowering>> = {
   add: binary(0),

@@ -10,9 +10,6 @@ export interface HubReference {
 
 const part = /^[A-Za-z0-9][\w.-]{0,95}$/;
 
-/** Whether text is meant as a name on the hub. */
-export const isHubReference = (text: string): boolean => text.startsWith("hf:");
-
 /** Parses `hf:owner/name` or `hf:owner/name:file`. Throws FRUGAL_BAD_ARGUMENT. */
 export function parseHubReference(text: string): HubReference {
   const [, repository = "", file] = /^hf:([^:]*)(?::(.*))?$/s.exec(text) ?? [];
