@@ -290,6 +290,14 @@ describe("usage", () => {
     [["run", gguf, "hi", "--backend", "wasm"], "wasm is not built yet"],
     [["run", gguf, "hi", "--temperature", "-1", ...reference], "temperature is -1"],
     [["inspect", fileURLToPath(import.meta.url)], "not a kind of file that holds a model"],
+    [["run", gguf, "hi", "--context", "100000000000"], "memory"],
+    [["run", gguf, "hi", "--context", "100000000000", ...reference], "no memory for"],
+    [["perplexity", encoder, gguf, ...reference], "perplexity: bert is an encoder"],
+    [["bench", encoder, ...reference], "bench: bert is an encoder"],
+    [["logits", encoder, "--ids", "1", ...reference], "logits: bert is an encoder"],
+    [["logits", gguf, "--ids", "1,131", ...reference], "131 is not a token; ids go from 0 to 130"],
+    [["embed", encoder, "the ".repeat(100), ...reference], "tokens, but the context holds 48; split it"],
+    [["forward", directory, "--inputs", join(families, "none"), "--out", "x"], "does not exist"],
   ])("%j fails with a message", async (args, message) => {
     const { code, stdout, stderr } = await frugal.run(args);
     expect([code, stdout]).toEqual([1, ""]);

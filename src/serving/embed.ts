@@ -105,7 +105,7 @@ export function checkIds(what: string, ids: Int32Array, { context, model: { voca
   if (ids.length > context)
     throw new FrugalError(
       "FRUGAL_CONTEXT_FULL",
-      `${what}: a text has ${ids.length} tokens, but the context holds ${context}; split it, or let it be cut`,
+      `${what}: a text has ${ids.length} tokens, but the context holds ${context}; split it, or have it cut with truncate`,
       { tokens: ids.length, context },
     );
   const wrong = ids.find((id) => !(id >= 0 && id < vocabularySize));

@@ -238,6 +238,13 @@ describe("pages", () => {
     expect(() => pages.giveBack(a)).toThrow(/not held/);
     expect(() => pages.share(a)).toThrow(/not held/);
   });
+  test("pages nobody took cost nothing", () => {
+    const pages = createPages(2 ** 40);
+    const [a, b] = [pages.take(), pages.take()];
+    expect([a, b, pages.free()]).toEqual([0, 1, 2 ** 40 - 2]);
+    pages.giveBack(a!);
+    expect([pages.free(), pages.take()]).toEqual([2 ** 40 - 1, 0]);
+  });
   test("replacing tokens keeps what was computed of the common beginning", () => {
     const pages = createPages(8);
     const sequence = createSequence([1, 2, 3, 4, 5, 6]);

@@ -41,6 +41,8 @@ export interface StepLimits {
   readonly rows?: number;
   /** Most rows of logits in a step. Default: `sequences`. */
   readonly outputRows?: number;
+  /** What is to be done that only models that write text can do, for the message to others. */
+  readonly textFor?: string;
   /** Of a text model: "generate" keeps a cache, "score" runs whole texts. Default "generate". */
   readonly program?: "generate" | "score";
   /** Build the tokenizer while the backend loads. Default true. */
@@ -113,6 +115,10 @@ type Settled = Omit<LoadOptions, "memory"> & StepLimits & { readonly cacheFormat
 
 async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, options: Settled): Promise<ModelParts> {
   const { signal, onProgress, cacheFormat, memory } = options;
+  if (options.textFor !== undefined && model.kind !== "text")
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `${options.textFor}: ${opened.name} is an encoder and writes no text; take a text model`, {
+      kind: model.kind,
+    });
   const wanted = contextFor(model, options);
   const sequences = options.sequences ?? 8;
   const graphs = model.graphs({ contextLength: wanted });

@@ -12,18 +12,20 @@ export interface Pages {
   giveBack(page: number): void;
 }
 
+/** Costs memory only for pages that were ever taken: a cache may be as large as somebody asks for. */
 export function createPages(total: number): Pages {
-  const holders = new Int32Array(total);
-  const free = Array.from({ length: total }, (_, i) => total - 1 - i);
+  /** Of the pages taken so far; those behind them are free. */
+  const holders: number[] = [];
+  const returned: number[] = [];
   const held = (page: number): void => {
     if (!(holders[page]! > 0))
       throw new FrugalError("FRUGAL_INTERNAL", `pages: page ${page} of ${total} is not held by anybody; report this`);
   };
   return {
     total,
-    free: () => free.length,
+    free: () => total - holders.length + returned.length,
     take() {
-      const page = free.pop();
+      const page = returned.pop() ?? (holders.length < total ? holders.length : undefined);
       if (page !== undefined) holders[page] = 1;
       return page;
     },
@@ -33,7 +35,7 @@ export function createPages(total: number): Pages {
     },
     giveBack(page) {
       held(page);
-      if (--holders[page]! === 0) free.push(page);
+      if (--holders[page]! === 0) returned.push(page);
     },
   };
 }

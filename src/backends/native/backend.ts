@@ -1,5 +1,5 @@
 /** The native backend: graphs become programs of the C++ core, weights are packed for its kernels, and a run is one asynchronous call. */
-import { availableParallelism } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { evaluatePolynomial, type Polynomial, printPolynomial, scaled, upperBound } from "../../graph/polynomial.ts";
 import { type Dims, evaluate, type Symbols, symbolNames } from "../../graph/dim.ts";
 import { type Graph, inOrder, sourceName, type Value } from "../../graph/value.ts";
@@ -94,7 +94,9 @@ async function loadNative(
     await loading.addVectors(signal);
     await filling.filled;
     const [weightBytes, cacheBytes] = addon.memory(handle);
-    return loadedModel(addon, handle, compiled.programs, options.caps, { ...compiled.memory, weights: weightBytes, cache: cacheBytes });
+    const memory = { ...compiled.memory, weights: weightBytes, cache: cacheBytes };
+    checkMemory(memory);
+    return loadedModel(addon, handle, compiled.programs, options.caps, memory);
   } catch (error) {
     failed.abort();
     await filling?.filled.catch(() => undefined);
@@ -137,6 +139,21 @@ function compile(
       { needed: arenaBytes },
     );
   return { programs, memory: { arena: arenaBytes, arenaFormula: printPolynomial(scaled(arena, 4)) } };
+}
+
+/** Programs hold offsets as 31 bits, in 4-byte elements. */
+const largestArena = 2 ** 33;
+
+/** The system promises more than it has: what it could never give is refused now rather than when it is touched. */
+function checkMemory({ weights, arena, cache }: MemoryReport): void {
+  const needed = weights + arena + cache;
+  const available = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+  if (needed <= available && arena < largestArena) return;
+  throw new FrugalError(
+    "FRUGAL_OUT_OF_MEMORY",
+    `native: needs ${weights} bytes for weights, ${arena} for intermediate results and ${cache} for keys and values, but there are ${available} bytes of memory; ask for a shorter context`,
+    { needed, available },
+  );
 }
 
 function loadedModel(

@@ -30,7 +30,7 @@ export const bench: Command = {
     const most = Math.max(1, ...batch);
     // The cache is one pool of pages; whole pages for each text of the largest batch.
     const context = Math.max(prompt, most * Math.ceil((batchPrompt + generate + 1) / 32) * 32);
-    await withModel(given, { context, sequences: most, wantsTokenizer: false }, async (parts, signal) => {
+    await withModel(given, { context, sequences: most, wantsTokenizer: false, textFor: "bench" }, async (parts, signal) => {
       note(parts.backend.description);
       const progress = progressLine();
       const result = await measureSpeed(parts, {

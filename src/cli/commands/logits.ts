@@ -1,6 +1,5 @@
 /** frugal logits: what a model thinks comes next, as numbers. */
 import { readLogits } from "../../serving/read-logits.ts";
-import { FrugalError } from "../../tensor/error.ts";
 import { cacheOption, type Command, idsOption, model, UsageError } from "../command.ts";
 import { withModel } from "../open-model.ts";
 import { print, printLine } from "../output.ts";
@@ -14,12 +13,10 @@ export const logits: Command = {
     const ids = given.numbers("ids");
     if (ids === undefined) throw new UsageError("logits: --ids is missing: --ids 1,2,3");
     const all = given.flag("all");
-    const limits = { context: ids.length, sequences: 1, outputRows: all ? 32 : 1, wantsTokenizer: false };
+    const limits = { context: ids.length, sequences: 1, outputRows: all ? 32 : 1, wantsTokenizer: false, textFor: "logits" };
     await withModel(given, { ...limits, ...(given.flag("kv") ? {} : { cache: "F32" }) }, async (parts, signal) => {
-      if (parts.engine === undefined)
-        throw new FrugalError("FRUGAL_UNSUPPORTED", `logits: ${parts.opened.name} is an encoder; use forward`);
       const rows: Float32Array[] = [];
-      await readLogits(parts.engine, ids, all ? 0 : ids.length - 1, (_, row) => rows.push(row.slice()), signal);
+      await readLogits(parts.engine!, ids, all ? 0 : ids.length - 1, (_, row) => rows.push(row.slice()), signal);
       if (!given.flag("json")) return printTop(rows);
       // Row by row: all of them can be longer than a string may be.
       await print(`{"vocabulary":${parts.model.vocabularySize},"rows":[`);

@@ -19,7 +19,7 @@ export const perplexity: Command = {
   async run(given) {
     const context = given.number("context") ?? 512;
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(await readWhole(given.arguments[1]!, fileLimit));
-    await withModel(given, { context, sequences: 1, outputRows: 64 }, async (parts, signal) => {
+    await withModel(given, { context, sequences: 1, outputRows: 64, textFor: "perplexity" }, async (parts, signal) => {
       const progress = progressLine();
       const chunks = given.number("chunks");
       const result = await measurePerplexity(parts, text, {
