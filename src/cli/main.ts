@@ -29,7 +29,12 @@ async function run(args: readonly string[]): Promise<void> {
 }
 
 /** Whoever reads our output may leave early, as `head` does: there is nothing left to do then. */
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  process.stderr.write(`frugal: stdout: cannot write it (${error.code ?? error.message}); free disk space or write elsewhere\n`);
+  process.exit(1);
+});
+process.stderr.on("error", () => undefined);
 
 run(process.argv.slice(2)).catch((error: unknown) => {
   process.exitCode = error instanceof UsageError ? 2 : 1;
@@ -39,5 +44,5 @@ run(process.argv.slice(2)).catch((error: unknown) => {
 function messageOf(error: unknown): string {
   if (error instanceof UsageError || error instanceof FrugalError) return error.message;
   if (error instanceof Error && error.name === "AbortError") return "stopped";
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `a fault of ours: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}; please report it`;
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, truncate, writeFile } from "node:fs/promises";
+import { existsSync, statSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -93,6 +93,17 @@ describe("writing", () => {
     const growing = await openGrowing("/dev/full");
     await expect(growing.writeAt(0, new Uint8Array(10))).rejects.toMatchObject({ code: "FRUGAL_NO_SPACE" });
     await growing.close().catch(() => undefined);
+    const sink = await createFile("/dev/full");
+    await expect(sink.write(new Uint8Array(10))).rejects.toMatchObject({ code: "FRUGAL_NO_SPACE" });
+    await sink.abort();
+    expect(statSync("/dev/full").isCharacterDevice()).toBe(true);
+  });
+
+  it("replaces what a link names, not the link", async () => {
+    await writeFile(at("linked"), "old");
+    await symlink("linked", at("link"));
+    await writeWhole(at("link"), "new");
+    expect([await readlink(at("link")), await readFile(at("linked"), "utf8")]).toEqual(["linked", "new"]);
   });
 
   it("grows a file in place", async () => {

@@ -210,10 +210,15 @@ async function syncDirectory(path: string): Promise<void> {
 
 /**
  * A sink that writes beside `path` and takes its name only at `finish`, synced: whoever reads `path` sees the old file or the
- * whole new one. After an error or `abort` the old file is as it was and nothing is left behind. Errors: FRUGAL_NO_SPACE.
+ * whole new one. After an error or `abort` the old file is as it was and nothing is left behind. What a link names is replaced, not the
+ * link; a device or a pipe is written to. Errors: FRUGAL_NO_SPACE.
  */
 export async function createFile(path: string): Promise<ByteSink> {
-  const temporary = temporaryBeside(path);
+  if ((await kindOf(path)) === "other") return openDevice(path);
+  const place = await promises()
+    .realpath(path)
+    .catch(() => path);
+  const temporary = temporaryBeside(place);
   const handle = await naming(path, "create it", () => promises().open(temporary, "wx"));
   let open = true;
   const drop = async (): Promise<void> => {
@@ -237,11 +242,22 @@ export async function createFile(path: string): Promise<ByteSink> {
       guarded(async () => {
         await handle.sync();
         await handle.close();
-        await promises().rename(temporary, path);
+        await promises().rename(temporary, place);
         open = false;
-        await syncDirectory(directoryOf(path));
+        await syncDirectory(directoryOf(place));
       }),
     abort: drop,
+  };
+}
+
+/** What is neither a file nor a directory must not be replaced by a file. */
+async function openDevice(path: string): Promise<ByteSink> {
+  const handle = await naming(path, "open it", () => promises().open(path, "w"));
+  return {
+    name: path,
+    write: (bytes) => naming(path, "write it", () => writeFully(handle, bytes, undefined)),
+    finish: () => naming(path, "write it", () => handle.close()),
+    abort: () => handle.close(),
   };
 }
 
