@@ -2,6 +2,9 @@
 // Work that takes time runs on a model's driver thread, one job after the other, and settles a promise through one thread-safe function.
 #include <node_api.h>
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include <condition_variable>
 #include <deque>
@@ -381,7 +384,12 @@ napi_value dispose(napi_env env, napi_callback_info info) {
   Context* context = a.context();
   if (!context) return fail(env, "dispose: context");
   auto job = std::make_unique<Job>();
-  job->work = [context] { context->model.reset(); };
+  job->work = [context] {
+    context->model.reset();
+#if defined(__GLIBC__)
+    malloc_trim(0);  // else the C library keeps what was freed, on this thread's behalf and others'
+#endif
+  };
   job->settle = [context](napi_env e, napi_deferred d) {
     context->end();
     if (context->settled) napi_release_threadsafe_function(context->settled, napi_tsfn_release);
