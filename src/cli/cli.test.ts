@@ -297,6 +297,7 @@ describe("usage", () => {
     [["logits", encoder, "--ids", "1", ...reference], "logits: bert is an encoder"],
     [["logits", gguf, "--ids", "1,131", ...reference], "131 is not a token; ids go from 0 to 130"],
     [["embed", encoder, "the ".repeat(100), ...reference], "tokens, but the context holds 48; split it"],
+    [["logits", join(families, "gpt-2"), "--ids", Array(75).fill(1).join(), ...reference], "context is 75, but the model reads at most 64"],
     [["forward", directory, "--inputs", join(families, "none"), "--out", "x"], "does not exist"],
   ])("%j fails with a message", async (args, message) => {
     const { code, stdout, stderr } = await frugal.run(args);

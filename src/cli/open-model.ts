@@ -1,4 +1,5 @@
 /** The options that load a model, and the signal of ctrl-C. */
+import { setMaxListeners } from "node:events";
 import type { CacheFormat } from "../backends/backend.ts";
 import type { LoadOptions, ModelParts, StepLimits } from "../serving/load-parts.ts";
 import { printBytes } from "../serving/byte-size.ts";
@@ -10,7 +11,7 @@ import { progressLine } from "./output.ts";
 /** Loads MODEL, the command's first argument. `more` are options that the command knows better than its user. */
 export async function openModelOf(given: Given, signal: AbortSignal, more: LoadOptions & StepLimits = {}): Promise<ModelParts> {
   const { loadParts } = await import("../serving/load-parts.ts");
-  const { rows, outputRows, program, textFor, wantsTokenizer = true, ...loading } = more;
+  const { rows, outputRows, program, textFor, cacheTokens, wantsTokenizer = true, ...loading } = more;
   const backend = given.text("backend");
   if (backend === "wasm")
     throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
@@ -38,6 +39,7 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: LoadO
         ...(outputRows === undefined ? {} : { outputRows }),
         ...(program === undefined ? {} : { program }),
         ...(textFor === undefined ? {} : { textFor }),
+        ...(cacheTokens === undefined ? {} : { cacheTokens }),
       },
     );
   } finally {
@@ -48,6 +50,8 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: LoadO
 /** Runs `work` with a signal that the first ctrl-C (or SIGTERM) aborts; the second ends the process. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
+  // Every text of a batch listens to it.
+  setMaxListeners(0, controller.signal);
   const stop = (): void => {
     if (controller.signal.aborted) process.exit(1);
     controller.abort();

@@ -65,11 +65,16 @@ export async function measureSpeed(parts: ModelParts, options: SpeedOptions): Pr
   return { ...(prefill && { prefill }), ...(decode && { decode }), batch };
 }
 
-/** Tokens per second while all texts are being written: from the last one's first token to the first one's last. */
-function togetherSpeed(times: readonly (readonly number[])[]): number {
-  const from = Math.max(...times.map((own) => own[0]!));
-  const to = Math.min(...times.map((own) => own.at(-1)!));
-  return perSecond(times.flat().filter((time) => time > from && time <= to).length, to - from);
+/**
+ * Tokens per second while all texts are being written: from the last one's first token to the first one's last. Where some end before others
+ * begin, from the first token of all to the last.
+ */
+export function togetherSpeed(times: readonly (readonly number[])[]): number {
+  const all = times.flat();
+  const between = (from: number, to: number): number => perSecond(all.filter((time) => time > from && time <= to).length, to - from);
+  const begun = Math.max(...times.map((own) => own[0]!));
+  const ended = Math.min(...times.map((own) => own.at(-1)!));
+  return begun < ended ? between(begun, ended) : between(Math.min(...all), Math.max(...all));
 }
 
 /** Writes texts greedily, whatever they say; the time of each token by performance.now(). */

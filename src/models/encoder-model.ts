@@ -30,6 +30,7 @@ export function encoderModel(parts: EncoderModelParts): Model {
     parameters: countParameters(weights),
     vocabularySize: spec.vocabulary,
     contextLength,
+    isBounded: true,
     kind: "encoder",
     layers: spec.layers.length,
     embeddingSize: spec.width,

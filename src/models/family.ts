@@ -41,6 +41,8 @@ export interface Model {
   readonly vocabularySize: number;
   /** Longest sequence it was made for. */
   readonly contextLength: number;
+  /** Whether it can read no longer one: its positions are rows of a table. */
+  readonly isBounded: boolean;
   /** "text" writes tokens and keeps a cache; "encoder" reads whole sequences and gives vectors. */
   readonly kind: "text" | "encoder";
   readonly layers: number;

@@ -42,6 +42,7 @@ export function textModel(parts: TextModelParts): Model {
     parameters: countParameters(weights),
     vocabularySize: spec.vocabulary,
     contextLength,
+    isBounded: spec.learnedPositions !== undefined,
     kind: "text",
     layers: spec.layers.length,
     embeddingSize: spec.embeddingWidth ?? spec.width,

@@ -41,6 +41,8 @@ export interface StepLimits {
   readonly rows?: number;
   /** Most rows of logits in a step. Default: `sequences`. */
   readonly outputRows?: number;
+  /** Tokens that all texts together may have in the cache. Default: those one text may have. */
+  readonly cacheTokens?: number;
   /** What is to be done that only models that write text can do, for the message to others. */
   readonly textFor?: string;
   /** Of a text model: "generate" keeps a cache, "score" runs whole texts. Default "generate". */
@@ -127,12 +129,12 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   const graph = graphs[program]!;
   const perToken = cacheBytesPerToken(graph, cacheFormat);
   const context = fitContext(model, wanted, options, perToken);
-  const pages = pagesFor(context, pageSize);
+  const pages = pagesFor(Math.max(context, options.cacheTokens ?? 0), pageSize);
   // An encoder reads a text at once, however long.
   const rows = isText ? Math.min(options.rows ?? 512, context * sequences) : context;
   const outputRows = Math.min(options.outputRows ?? sequences, rows);
   const loading = backend.load({ [program]: graph }, model.weights, {
-    caps: { T: rows, S: Math.min(sequences, rows), C: pages, R: Math.max(1, outputRows) },
+    caps: { T: rows, S: Math.min(sequences, rows), C: pagesFor(context, pageSize), R: Math.max(1, outputRows) },
     ...(perToken > 0 ? { cachePages: pages, cacheFormat } : {}),
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress: (done, total) => onProgress({ stage: "weights", done, total }) }),
@@ -181,7 +183,7 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
 
 function contextFor(model: Model, { context }: Settled): number {
   if (context === undefined) return Math.min(model.contextLength, model.kind === "text" ? usualContext : Infinity);
-  if (context <= model.contextLength || model.kind === "text") return context;
+  if (context <= model.contextLength || !model.isBounded) return context;
   throw new FrugalError(
     "FRUGAL_BAD_ARGUMENT",
     `load: context is ${context}, but the model reads at most ${model.contextLength} tokens; ask for no more`,

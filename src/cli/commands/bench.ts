@@ -28,9 +28,11 @@ export const bench: Command = {
     const repeat = given.number("repeat") ?? 3;
     const batchPrompt = prompt === 0 ? 128 : Math.min(prompt, 128);
     const most = Math.max(1, ...batch);
+    const each = batchPrompt + generate + 1;
     // The cache is one pool of pages; whole pages for each text of the largest batch.
-    const context = Math.max(prompt, most * Math.ceil((batchPrompt + generate + 1) / 32) * 32);
-    await withModel(given, { context, sequences: most, wantsTokenizer: false, textFor: "bench" }, async (parts, signal) => {
+    const cacheTokens = most * Math.ceil(each / 32) * 32;
+    const context = Math.max(prompt + 1, batch.length > 0 ? each : generate + 1);
+    await withModel(given, { context, cacheTokens, sequences: most, wantsTokenizer: false, textFor: "bench" }, async (parts, signal) => {
       note(parts.backend.description);
       const progress = progressLine();
       const result = await measureSpeed(parts, {
