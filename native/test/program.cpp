@@ -86,6 +86,41 @@ KERNEL_TEST(program_runs_at_random) {
   CHECK(done > 100, "only %d runs succeeded", done);
 }
 
+// What follows a step that found a fault does not run: it may trust what that step checks. Small steps run one behind the other.
+KERNEL_TEST(program_ends_at_a_fault) {
+  for (const int threads : kThreadCounts)
+    for (const int64_t rows : {2, 20000}) {
+      describe(print("%s, %lld rows, %d threads", set.name, whole(rows), threads));
+      std::vector<int32_t> ids(size_t(rows), 0);
+      ids.back() = 1 << 20;
+      Trial trial(set, threads);
+      const Place x = trial.input(std::vector<float>(8, 1), {2, 4}), gathered = trial.output({rows, 4}), before = trial.output({2, 4}),
+                  behind = trial.output({2, 4});
+      trial.step(kKernel_copy, {x, before});
+      trial.step(kKernel_gather, {x, trial.input(ids, {rows}), gathered}, {-1});
+      trial.step(kKernel_copy, {x, behind});
+      const Outcome outcome = trial.run();
+      CHECK(outcome.kind == Outcome::fault && outcome.step == 1 && outcome.kernel == kKernel_gather && outcome.detail == 1 << 20,
+            "outcome %d at step %d (kernel %d), %d", int(outcome.kind), outcome.step, outcome.kernel, outcome.detail);
+      CHECK(trial.floats(before)[7] == 1 && trial.words_of(behind)[0] == kUnwritten, "step 0 gave %g, step 2 %g", trial.floats(before)[7],
+            trial.floats(behind)[0]);
+    }
+}
+
+// A binding has exactly as many elements as the program says, whatever the kernel would be content with.
+KERNEL_TEST(program_binds_exactly) {
+  for (const int64_t width : {7, 8, 9}) {
+    Trial trial(set);
+    trial.step(kKernel_check_finite, {shaped(trial.input(std::vector<float>(8, 1), {8}), {width})});
+    CHECK((trial.run().kind == Outcome::done) == (width == 8), "%lld of 8 elements", whole(width));
+  }
+  for (const int64_t width : {96, 97}) {  // 64 elements, 16 between places, 16 behind the arena
+    Trial trial(set);
+    trial.step(kKernel_check_finite, {trial.arena(64, {width})});
+    CHECK((trial.run().kind == Outcome::done) == (width == 96), "%lld elements in an arena of 96", whole(width));
+  }
+}
+
 struct Broken {
   const char* what;
   Place place;
@@ -121,7 +156,7 @@ KERNEL_TEST(program_refuses_operands) {
     const Outcome outcome = trial.run();
     CHECK(outcome.kind == Outcome::bad_binding && outcome.step == 1, "outcome %d at step %d", int(outcome.kind), outcome.step);
     // Refused before anything ran.
-    CHECK(trial.floats(y)[0] == 0, "step 0 ran: %g", trial.floats(y)[0]);
+    CHECK(trial.words_of(y)[0] == kUnwritten, "step 0 ran: %g", trial.floats(y)[0]);
   }
 }
 

@@ -18,9 +18,8 @@ namespace frugal::test {
 static constexpr uint32_t kGuardWord = 0xfeedbeef;
 
 Fenced::Fenced(const void* elements, int64_t count) : count_(count), words_(new uint32_t[size_t(count + 2 * kGuard)]) {
-  for (int64_t i = 0; i < count + 2 * kGuard; ++i) words_[i] = kGuardWord;
+  for (int64_t i = 0; i < count + 2 * kGuard; ++i) words_[i] = i < kGuard || i >= kGuard + count ? kGuardWord : kUnwritten;
   if (elements) memcpy(data(), elements, size_t(count) * 4);
-  else memset(data(), 0, size_t(count) * 4);
   poison(true);
 }
 Fenced::~Fenced() { check_guards(), poison(false); }

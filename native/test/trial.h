@@ -9,10 +9,13 @@
 
 namespace frugal::test {
 
+// What an output holds before anything is written: a NaN, and an id that is out of every range.
+constexpr uint32_t kUnwritten = 0xffc0dead;
+
 // 4-byte elements between guard words.
 class Fenced {
  public:
-  Fenced(const void* elements, int64_t count);  // zeroes where null
+  Fenced(const void* elements, int64_t count);  // kUnwritten where null
   ~Fenced();
   Fenced(const Fenced&) = delete;
   Fenced& operator=(const Fenced&) = delete;
@@ -69,6 +72,7 @@ class Trial {
   // The same in another model, which has its memory and cache already.
   void run_with(Model& model);
   const float* floats(const Place& place) const { return static_cast<const float*>(bound(place).data()); }
+  const uint32_t* words_of(const Place& place) const { return static_cast<const uint32_t*>(bound(place).data()); }
   const int32_t* ids(const Place& place) const { return static_cast<const int32_t*>(bound(place).data()); }
   // An output's numbers; inputs may be rewritten between runs.
   std::vector<float> copy(const Place& place) const { return {floats(place), floats(place) + bound(place).count()}; }
