@@ -56,16 +56,13 @@ static inline float keep_weights(const F32* e, const float* scales, int16_t* wei
   return unit;
 }
 
-// The page begins at token `base`; its tokens have scales where numbers are integers. Weights may lie where the scores did.
-template <class Number> static inline void weigh(const Rule& rule, Query& query, const float* score, const float* key_scales,
-                                                 const float* value_scales, int64_t base, Number* weights, Part<Number>& part) {
+// The page begins at token `base`; `scales` are those of its values. Weights may lie where the scores did.
+template <class Number> static inline void weigh(const Rule& rule, Query& query, const float* score, const float* scales, int64_t base,
+                                                 Number* weights, Part<Number>& part) {
   part.correction = 1;
   part.unit = 0;
   F32 s[kPageVectors];
-  for (int j = 0; j < kPageVectors; ++j) {
-    s[j] = load(score + j * kLanes) * splat(query.factor);
-    if constexpr (Lane<Number>::kNumbers == 2) s[j] = s[j] * load(key_scales + j * kLanes);
-  }
+  for (int j = 0; j < kPageVectors; ++j) s[j] = load(score + j * kLanes) * splat(query.factor);
   if (rule.softcap > 0)
     for (int j = 0; j < kPageVectors; ++j) s[j] = splat(rule.softcap) * tanh(s[j] / splat(rule.softcap));
   if (rule.slopes)
@@ -98,7 +95,7 @@ template <class Number> static inline void weigh(const Rule& rule, Query& query,
     sums += e[j];
   }
   query.total = query.total * part.correction + sum(sums);
-  part.unit = keep_weights(e, value_scales, weights);
+  part.unit = keep_weights(e, scales, weights);
 }
 
 }  // namespace frugal::FRUGAL_ISA

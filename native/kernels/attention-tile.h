@@ -1,17 +1,18 @@
 // The two products of attention for N queries and a page: scores = q k, and sums += weights v. Each score is one sum over the channels, each
 // number of a page's part of the sums one over the tokens, in order: the same bits whatever N. Queries and weights are floats and the page
-// floats or halves, or all are 16-bit integers, of which a lane takes pairs.
+// floats or halves, or they are 16-bit integers, of which a lane takes pairs, and so is the page, or bytes.
 #pragma once
-#include "kernel.h"
+#include "attention-pages.h"
 
 namespace frugal::FRUGAL_ISA {
 
-// Queries whose sums over two vectors stay in registers.
+// Queries whose sums over two vectors stay in registers. With AVX-512, 12 are 2 % slower than 8; loops unrolled twice gain nothing on either.
 constexpr int kMost = kLanes == 16 ? 8 : 6;
 
 static inline F32 load_numbers(const float* p) { return load(p); }
 static inline F32 load_numbers(const uint16_t* p) { return load_half(p); }
 static inline I16 load_numbers(const int16_t* p) { return load_words(p); }
+static inline I16 load_numbers(const int8_t* p) { return widen(p); }
 template <class T> static inline F32 load_first_numbers(const T* p, int n) {
   T some[kLanes] = {};
   memcpy(some, p, size_t(n) * sizeof(T));
@@ -36,24 +37,33 @@ struct Span {
   int first, last;
 };
 
-// score[i][t] = q[i] k[t], in the units of integers.
+// score[i][t] = q[i] k[t], of integers in the units of the queries, one block of channels after the other.
 template <int N, class Number, class Stored>
-static inline void score_tile(const Number* const* q, const Stored* keys, int size, Span span, float (*score)[kPageSize]) {
+static inline void score_tile(const Number* const* q, const Keys<Stored>& keys, int size, Span span, float (*score)[kPageSize]) {
   constexpr int per = Lane<Number>::kNumbers, step = 2 * kLanes;
   for (int t = span.first / step * step; t < span.last; t += step) {
-    typename Lane<Number>::Sum acc[N][2] = {};
-    const Stored* k = keys + per * t;
-    for (int d = 0; d < size; d += per, k += per * kPageSize) {
-      const auto k0 = load_numbers(k), k1 = load_numbers(k + per * kLanes);
+    const Stored* k = keys.numbers + per * t;
+    for (int d = 0, first = 0; d < size; first = d) {
+      const int last = per == 2 && first + 32 < size ? first + 32 : size;
+      typename Lane<Number>::Sum acc[N][2] = {};
+      for (; d < last; d += per, k += per * kPageSize) {
+        const auto k0 = load_numbers(k), k1 = load_numbers(k + per * kLanes);
 #pragma GCC unroll 8
-      for (int i = 0; i < N; ++i) {
-        const auto v = splat_numbers(q[i] + d);
-        acc[i][0] = add_product(v, k0, acc[i][0]);
-        acc[i][1] = add_product(v, k1, acc[i][1]);
+        for (int i = 0; i < N; ++i) {
+          const auto v = splat_numbers(q[i] + d);
+          acc[i][0] = add_product(v, k0, acc[i][0]);
+          acc[i][1] = add_product(v, k1, acc[i][1]);
+        }
+      }
+      for (int h = 0; h < 2; ++h) {
+        const F32 scale = per == 2 ? load_half(keys.scales + first + t + h * kLanes) : splat(1);
+        for (int i = 0; i < N; ++i) {
+          float* s = score[i] + t + h * kLanes;
+          if constexpr (per == 2) store(s, fma(to_float(acc[i][h]), scale, first == 0 ? splat(0) : load(s)));
+          else store(s, acc[i][h]);
+        }
       }
     }
-    for (int i = 0; i < N; ++i)
-      for (int h = 0; h < 2; ++h) store(score[i] + t + h * kLanes, to_float(acc[i][h]));
   }
 }
 

@@ -28,7 +28,7 @@ static inline float make_ready(const float* q, int, uint8_t*, const float** read
   return 1;
 }
 static inline float make_ready(const float* q, int size, uint8_t* room, const int16_t** ready) {
-  const float unit = length_of(q, size) / kLargest, inverse = inverse_of(unit);
+  const float unit = peak_of(q, size) / kLargest, inverse = inverse_of(unit);
   int16_t* to = reinterpret_cast<int16_t*>(room);
   each(q, size, 0, [&](F32 v, int64_t d, int) { store_s16(to + d, rounded(v * splat(inverse))); });
   *ready = to;
@@ -68,6 +68,7 @@ template <class Format> static void attend(const Rule& rule, const Pages& pages,
     if (end > to) to = end;
   }
   memset(scratch, 0, size_t(count * room.sum_bytes));
+  // Asking for the next page ahead makes 512 tokens 3 % slower: the processor follows by itself.
   for (int64_t page = from / kPageSize; page * kPageSize < to; ++page) {
     const int64_t base = page * kPageSize;
     const auto span = [&](int i, int n) {
@@ -80,12 +81,9 @@ template <class Format> static void attend(const Rule& rule, const Pages& pages,
       return seen;
     };
     const auto keys = Format::keys(pages.key(page, key_head), size, page_room);
-    tiles(count, [&]<int N>(int i) { score_tile<N>(ready + i, keys.numbers, size, span(i, N), score + i); });
-    float key_scales[kPageSize];
-    if (keys.scales) memcpy(key_scales, keys.scales, sizeof key_scales);  // values take the room
+    tiles(count, [&]<int N>(int i) { score_tile<N>(ready + i, keys, size, span(i, N), score + i); });
     const auto values = Format::values(pages.value(page, key_head), value_size, page_room);
-    for (int i = 0; i < count; ++i)
-      weigh(rule, query[i], score[i], key_scales, values.scales, base, reinterpret_cast<Number*>(score[i]), part[i]);
+    for (int i = 0; i < count; ++i) weigh(rule, query[i], score[i], values.scales, base, reinterpret_cast<Number*>(score[i]), part[i]);
     tiles(count, [&]<int N>(int i) { sum_tile<N>(part + i, values.numbers, values.stride, span(i, N)); });
   }
   for (int i = 0; i < count; ++i) {

@@ -1,6 +1,8 @@
 // Attention over a paged cache: against the definition, and the same bits however a prompt is cut, pages lie, threads share, neighbours attend.
 #include <math.h>
 
+#include <algorithm>
+
 #include "attend.h"
 #include "stored.h"
 #include "trial.h"
@@ -74,25 +76,35 @@ static Batch batch_of(const KernelSet& set, int threads, int format, const std::
   return {set, threads, format, prompts, order, int32_t(order.size() / prompts.size()), int64_t(order.size())};
 }
 
-// What the cache keeps of a number.
-static double kept(int format, float x) {
-  if (format == Cache::f32) return x;
-  const _Float16 half = _Float16(x);
-  return double(half);
+// What the cache keeps of rows of `size` numbers: halves, or bytes of a half's scale for 32 of them.
+static std::vector<double> kept(int format, const std::vector<float>& x, int size) {
+  std::vector<double> y(x.begin(), x.end());
+  if (format == Cache::f16)
+    for (double& v : y) v = double(_Float16(v));
+  for (size_t row = 0; format == Cache::q8_0 && row < x.size(); row += size_t(size))
+    for (size_t first = row; first < row + size_t(size); first += 32) {
+      const size_t last = std::min(first + 32, row + size_t(size));
+      float peak = 0;
+      for (size_t i = first; i < last; ++i) peak = fmaxf(peak, fabsf(x[i]));
+      const float scale = float(_Float16(peak / 127)), inverse = scale > 0 ? 1 / scale : 0;
+      for (size_t i = first; i < last; ++i) y[i] = double(scale) * fmax(-127, fmin(127, rintf(x[i] * inverse)));
+    }
+  return y;
 }
+
+// Queries, weights and values are 16-bit integers where the cache has bytes.
+static double tolerance(int format) { return format == Cache::q8_0 ? 1.5e-3 : 2e-5; }
 
 static void compare(const Prompt& prompt, int format, const std::vector<float>& y) {
   const Attention& a = prompt.attention;
-  std::vector<double> keys, values;
-  for (const float x : prompt.k) keys.push_back(kept(format, x));
-  for (const float x : prompt.v) values.push_back(kept(format, x));
+  const std::vector<double> keys = kept(format, prompt.k, a.size), values = kept(format, prompt.v, a.value_size);
   const int64_t width = a.heads * a.value_size;
   CHECK(int64_t(y.size()) == prompt.tokens * width, "%zu numbers", y.size());
   for (int64_t t = 0; t < prompt.tokens; ++t) {
     const auto expected = attend(a, prompt.q.data() + t * a.heads * a.size, t, keys.data(), values.data(), t + 1);
     for (int64_t i = 0; i < width; ++i) {
       const float got = y[size_t(t * width + i)];
-      CHECK(fabs(got - expected[size_t(i)]) <= 2e-5, "row %lld, channel %lld: %.9g, should be %.9g", whole(t), whole(i), got,
+      CHECK(fabs(got - expected[size_t(i)]) <= tolerance(format), "row %lld, channel %lld: %.9g, should be %.9g", whole(t), whole(i), got,
             expected[size_t(i)]);
     }
   }
@@ -104,7 +116,7 @@ static void same(const std::vector<float>& got, const std::vector<float>& expect
 }
 
 KERNEL_TEST(attention_cache) {
-  for (const int format : {Cache::f32, Cache::f16})
+  for (const int format : {Cache::f32, Cache::f16, Cache::q8_0})
     for (size_t i = 0; i < attentions().size(); ++i) {
       const Attention& a = attentions()[i];
       describe(print("%s, attention %zu, cache format %d", set.name, i, format));
@@ -136,8 +148,64 @@ KERNEL_TEST(attention_cache_rounding) {
   // A row that sees only itself returns its value as it was kept.
   prompt.attention.window = 1;
   const auto y = feed(batch_of(set, 1, Cache::f16, {&prompt}, {0}), 30)[0];
+  const auto expected = kept(Cache::f16, prompt.v, one.value_size);
+  for (size_t i = 0; i < y.size(); ++i) CHECK(double(y[i]) == expected[i], "%a became %a, should be %a", prompt.v[i], y[i], expected[i]);
+}
+
+// In Q8_0 every 32 channels have a scale of their own, the last ones too where they are fewer; one without a normal half is kept as it can.
+KERNEL_TEST(attention_cache_blocks) {
+  describe(set.name);
+  Prompt prompt({.heads = 1, .key_heads = 1, .size = 200, .value_size = 200, .window = 1}, 40, 10);
+  const float sizes[] = {1, 0.01f, 30, 0, 1e-4f, 1e-7f, 2};
+  for (size_t i = 0; i < prompt.v.size(); ++i) prompt.v[i] *= sizes[i % 200 / 32];
+  const auto y = feed(batch_of(set, 1, Cache::q8_0, {&prompt}, {0, 1}), 40)[0];
+  const auto expected = kept(Cache::q8_0, prompt.v, 200);
+  // Of a value, in units of its largest: what 15 bits of the blocks' scales and of the numbers leave.
   for (size_t i = 0; i < y.size(); ++i)
-    CHECK(double(y[i]) == kept(Cache::f16, prompt.v[i]), "%a became %a, should be %a", prompt.v[i], y[i], kept(Cache::f16, prompt.v[i]));
+    CHECK(fabs(y[i] - expected[i]) <= 4e-3, "%.9g became %.9g, should be %.9g", prompt.v[i], y[i], expected[i]);
+
+  // Keys are exact: small blocks decide where queries look away from the large one.
+  Prompt keys({.heads = 1, .key_heads = 1, .size = 64, .value_size = 32, .scale = 1}, 40, 11);
+  for (size_t i = 0; i < keys.k.size(); ++i) {
+    keys.k[i] *= i % 64 < 32 ? 1000.0f : 0.01f;
+    keys.q[i] *= i % 64 < 32 ? 0.0f : 50.0f;
+  }
+  compare(keys, Cache::q8_0, feed(batch_of(set, 1, Cache::q8_0, {&keys}, {0, 1}), 40)[0]);
+}
+
+// A number that is not finite is seen by those who see its token. Bytes hide it from all others, floats from those of earlier steps.
+KERNEL_TEST(attention_cache_broken) {
+  const Attention a{.heads = 2, .key_heads = 1, .size = 40, .value_size = 40};
+  for (const int format : {Cache::f32, Cache::f16, Cache::q8_0})
+    for (const float broken : {NAN, INFINITY, -INFINITY})
+      for (const bool key : {true, false}) {
+        if (key && isinf(broken)) continue;  // its products may well be finite weights: 0
+        describe(print("%s, cache format %d, %g in a %s", set.name, format, double(broken), key ? "key" : "value"));
+        Prompt prompt(a, 50, 12);
+        (key ? prompt.k : prompt.v)[size_t(45 * 40 + 3)] = broken;
+        const auto y = feed(batch_of(set, 1, format, {&prompt}, {0, 1}), format == Cache::q8_0 ? 50 : 1)[0];
+        for (int64_t t = 0; t < 50; ++t)
+          CHECK(isfinite(y[size_t(t * 80 + 3)]) == (t < 45), "row %lld is %g", whole(t), double(y[size_t(t * 80 + 3)]));
+      }
+}
+
+KERNEL_TEST(attention_cache_bytes) {
+  const auto bytes = [&](int format, int64_t pages, const std::vector<int32_t>& layers) {
+    Model model(set, 1);
+    CHECK(model.allocate(0, 64, format, pages, layers), "no memory");
+    return int64_t(model.cache_bytes());
+  };
+  for (const auto& [size, q8_0] : std::vector<std::pair<int, int64_t>>{{32, 34}, {256, 272}, {80, 86}, {64, 68}}) {
+    describe(print("size %d", size));
+    CHECK(bytes(Cache::f32, 5, {3, size, size}) == 5 * 32 * 3 * 2 * 4 * size, "F32");
+    CHECK(bytes(Cache::f16, 5, {3, size, size}) == 5 * 32 * 3 * 2 * 2 * size, "F16");
+    CHECK(bytes(Cache::q8_0, 5, {3, size, size}) == 5 * 32 * 3 * 2 * q8_0, "Q8_0");
+  }
+  // Odd keys are kept as even ones, values in whole vectors of 16.
+  CHECK(bytes(Cache::q8_0, 1, {1, 33, 17, 0, 0, 0, 2, 1, 1}) == 32 * (34 + 4 + 32 + 2 + 2 * (2 + 2 + 16 + 2)), "Q8_0 of odd sizes");
+  Model model(set, 1);
+  CHECK(!model.allocate(0, 64, Cache::q8_0, 1, {1, -1, 16}) && !model.allocate(0, 64, Cache::q8_0, int64_t(1) << 50, {8, 256, 256}),
+        "sizes are not refused");
 }
 
 // Ids of pages, positions, lengths and offsets come from callers.
