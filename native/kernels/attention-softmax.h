@@ -81,7 +81,8 @@ template <class Number> static inline void weigh(const Rule& rule, Query& query,
   F32 peaks = s[0];
   for (int j = 1; j < kPageVectors; ++j) peaks = max(s[j], peaks);
   const float here = max(peaks);
-  if (here == -__builtin_inff()) {  // nothing of this page is seen: the sums stay as they are
+  // Nothing of this page is seen: the sums stay as they are. Not told by the peak, which NaN may leave where it was.
+  if (query.begin >= query.end || query.begin >= base + kPageSize || query.end <= base) {
     memset(weights, 0, kPageSize * sizeof(Number));
     return;
   }
