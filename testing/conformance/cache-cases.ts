@@ -1,6 +1,6 @@
 /** cacheAttention gives what attention over the whole sequence gives, however the rows are dealt out to calls and pages. */
 import { describe, expect, it } from "vitest";
-import type { LoadedModel } from "../../src/backends/backend.ts";
+import type { CacheFormat, LoadedModel } from "../../src/backends/backend.ts";
 import { plus, symbol, type Symbols } from "../../src/graph/dim.ts";
 import type { Graph } from "../../src/graph/value.ts";
 import type { AttentionAttributes } from "../../src/ops/attend.ts";
@@ -115,8 +115,8 @@ function whole(attributes: AttentionAttributes, of: Sequence, layer = 0): { read
 const joined = (parts: readonly Float32Array[]): Float32Array => Float32Array.from(parts.flatMap((part) => [...part]));
 
 export function cacheCases({ create, skips, cacheTolerance = 1e-5 }: Implementation): void {
-  const load = async (attributes: AttentionAttributes, layers = [0]): Promise<LoadedModel> =>
-    (await create()).load({ main: cacheGraph(attributes, layers) }, new Map(), { caps, cachePages: 7, cacheFormat: "F32" });
+  const load = async (attributes: AttentionAttributes, layers = [0], cacheFormat: CacheFormat = "F32"): Promise<LoadedModel> =>
+    (await create()).load({ main: cacheGraph(attributes, layers) }, new Map(), { caps, cachePages: 7, cacheFormat });
 
   describe.skipIf("cacheAttention" in skips)("the cache", () => {
     it.each(variants)("%s: token by token, in chunks and at once are the same, and equal attention", async (_, attributes) => {
@@ -138,6 +138,30 @@ export function cacheCases({ create, skips, cacheTolerance = 1e-5 }: Implementat
       const single: Float32Array[] = [];
       for (let t = 0; t < 70; t++) single.push((await run(model, [{ of, from: t, to: t + 1 }]))["y0"]![0]!);
       expect(joined(single)).toEqual(atOnce);
+      await model.dispose();
+    });
+
+    // What the formats lose of keys and values; that nothing else is lost, native/test checks.
+    const formats = [
+      ["F16", 1e-3],
+      ["Q8_0", 1.5e-2],
+    ] as const;
+    const narrow = formats.flatMap(([format, tolerance]) =>
+      variants.map(([name, attributes]) => ({ format, tolerance, name, attributes })),
+    );
+    it.each(narrow)("$name in $format: near attention, however a prompt is cut", async ({ format, tolerance, attributes }) => {
+      const model = await load(attributes, [0], format);
+      const of = sequence(attributes, 70, [5, 0, 3], 1);
+      const atOnce = (await run(model, [{ of, from: 0, to: 70 }]))["y0"]![0]!;
+      expectLike({ y: atOnce }, { y: whole(attributes, of) }, tolerance);
+      const parts: Float32Array[] = [];
+      for (const [from, to] of [
+        [0, 33],
+        [33, 34],
+        [34, 70],
+      ] as const)
+        parts.push((await run(model, [{ of, from, to }]))["y0"]![0]!);
+      expect(joined(parts)).toEqual(atOnce);
       await model.dispose();
     });
 
