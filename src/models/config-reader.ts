@@ -107,7 +107,7 @@ function reader(where: string, entries: ReadonlyMap<string, unknown>, prefix = "
       const near = nearest(text, Object.keys(choices));
       throw wrong(
         key,
-        `is "${text}", which Frugal does not know${near === undefined ? "" : `; did you mean "${near}"?`} Known: ${Object.keys(choices).join(", ")}`,
+        `is "${text}", which Frugal does not know${near === undefined ? "." : `; did you mean "${near}"?`} Known: ${Object.keys(choices).join(", ")}`,
         "FRUGAL_UNSUPPORTED",
       );
     },
@@ -139,7 +139,7 @@ function reader(where: string, entries: ReadonlyMap<string, unknown>, prefix = "
         const near = nearest(key, known);
         throw wrong(
           key,
-          `is not a key this family knows${near === undefined ? "" : `; did you mean "${prefix}${near}"?`} It may change results, so it is not ignored`,
+          `is not a key this family knows${near === undefined ? "." : `; did you mean "${prefix}${near}"?`} It may change results, so it is not ignored`,
         );
       }
       sections.forEach((section) => section.finish());

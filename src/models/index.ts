@@ -62,7 +62,7 @@ export function openModel(checkpoint: Checkpoint): Model {
   const near = nearest(value, known);
   throw new FrugalError(
     "FRUGAL_UNSUPPORTED",
-    `${checkpoint.name}: ${key} "${value.slice(0, 60)}" is not a family Frugal knows${near === undefined ? "" : `; did you mean "${near}"?`} Known: ${known.join(", ")}`,
+    `${checkpoint.name}: ${key} "${value.slice(0, 60)}" is not a family Frugal knows${near === undefined ? "." : `; did you mean "${near}"?`} Known: ${known.join(", ")}`,
     { key, value: value.slice(0, 60) },
   );
 }

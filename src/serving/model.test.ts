@@ -24,6 +24,31 @@ beforeAll(async () => {
 });
 afterAll(() => model.dispose());
 
+describe("arguments that make no sense", () => {
+  const nonsense = (value: unknown): never => value as never;
+  test.each<[string, () => PromiseLike<unknown>, RegExp]>([
+    ["no prompt", () => model.generate(nonsense(null)), /neither text, nor token ids/],
+    ["no prompt in a session", () => model.session().generate(nonsense(undefined)), /neither text, nor token ids/],
+    ["options", () => model.generate("the", nonsense(null)), /the options are null/],
+    ["a session's options", () => model.session().generate("the", nonsense(null)), /the options are null/],
+    ["a signal", () => model.generate("the", { signal: nonsense({}) }), /signal is no AbortSignal/],
+    ["a stop", () => model.generate("the", { stop: nonsense(5) }), /stop is neither a string nor a list/],
+    ["an empty stop", () => model.generate("the", { stop: [""] }), /stop holds an empty string/],
+    ["ids that end", () => model.generate("the", { stopIds: [131] }), /stopIds is no list of token ids; ids go from 0 to 130/],
+    ["variables", () => model.generate("the", { templateVariables: nonsense(5) }), /templateVariables is no object/],
+    ["a message without content", () => model.chat([{ role: "user" }]), /message 0 has no content/],
+    ["a role", () => model.chat([{ role: "usr", content: "the" }]), /did you mean "user"/],
+    ["ids", () => model.logits(nonsense(null)), /ids are no list of numbers/],
+    ["an id", () => model.logits([1, 131]), /131 is not a token/],
+    ["texts", () => model.embed(nonsense([5])), /texts are neither a string nor a list/],
+    ["no model", () => load(nonsense(null)), /no model is named/],
+    ["an empty name", () => load(""), /no model is named/],
+  ])("%s: refused with a word", async (_, call, message) => {
+    const refused = (async () => call())();
+    await expect(refused).rejects.toMatchObject({ code: "FRUGAL_BAD_ARGUMENT", message: expect.stringMatching(message) as string });
+  });
+});
+
 describe("generate", () => {
   test("writes what the original writes, alone and among others", async () => {
     const options = { maxTokens: continuation.ids.length, ignoreEnd: true };

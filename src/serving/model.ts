@@ -155,10 +155,15 @@ export function frugalModel(parts: ModelParts): FrugalModel {
     async embed(texts, options = {}) {
       check();
       checkOptions("embed", options, ["normalize", "truncate", "signal"]);
-      return embedTexts(parts, typeof texts === "string" ? [texts] : texts, options);
+      const list: unknown = typeof texts === "string" ? [texts] : texts;
+      if (!Array.isArray(list) || !list.every((text) => typeof text === "string"))
+        throw new FrugalError("FRUGAL_BAD_ARGUMENT", "embed: texts are neither a string nor a list of strings; give one of these");
+      return embedTexts(parts, list, options);
     },
     async logits(ids, options = {}) {
       checkOptions("logits", options, ["all", "signal"]);
+      if (!Array.isArray(ids) && !(ids instanceof Int32Array))
+        throw new FrugalError("FRUGAL_BAD_ARGUMENT", "logits: ids are no list of numbers; give token ids");
       const rows: Float32Array[] = [];
       await readLogits(engine(), ids, options.all === true ? 0 : ids.length - 1, (_, row) => rows.push(row.slice()), options.signal);
       return rows;

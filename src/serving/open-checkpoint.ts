@@ -41,6 +41,11 @@ export interface OpenOptions {
 /** Opens `hf:owner/name[:file]` (downloading what is not there yet), a `.gguf` file, a llama2.c `.bin` file, or a directory in Hugging Face layout. */
 export async function openCheckpoint(source: string, options: OpenOptions = {}): Promise<OpenedCheckpoint> {
   options.signal?.throwIfAborted();
+  if (typeof source !== "string" || source === "")
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      "load: no model is named; name a .gguf file, a model's directory, or hf:owner/name[:file]",
+    );
   const path = source.startsWith("hf:") ? await download(source, options) : source;
   const kind = await kindOf(path);
   if (kind === "directory") return openHuggingface(path, options);

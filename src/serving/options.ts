@@ -3,6 +3,11 @@ import { FrugalError, nearest } from "../tensor/error.ts";
 
 /** @throws FRUGAL_BAD_ARGUMENT for a key of `options` that is not among `known`. */
 export function checkOptions(call: string, options: object, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null)
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${call}: the options are ${String(options)}; give an object, or nothing`);
+  const signal = "signal" in options ? options.signal : undefined;
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${call}: signal is no AbortSignal; give one, or nothing`, { option: "signal" });
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue;
     const near = nearest(key, known);

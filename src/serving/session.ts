@@ -31,27 +31,23 @@ export function createSession(engine: Engine, write: Writer, onDispose: () => vo
   };
   const session: Session = {
     generate(prompt, options = {}) {
-      const isConversation = typeof prompt !== "string" && !(prompt instanceof Int32Array) && typeof prompt[0] === "object";
-      const signal = options.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal]);
-      return write(
-        prompt,
-        { ...options, signal },
-        {
-          afterOthers: !isConversation && sequence.tokens.length > 0,
-          keep: true,
-          async prepare(encoded) {
-            check();
-            const tokens = isConversation ? encoded.ids : [...sequence.tokens, ...encoded.ids];
-            // Refused here, so that a prompt too long leaves the session as it was.
-            checkTokens(tokens, engine.limits);
-            busy = true;
-            return { sequence, cachedTokens: await engine.change(sequence, tokens) };
-          },
-          finished: () => {
-            busy = false;
-          },
+      const isConversation = Array.isArray(prompt) && typeof prompt[0] === "object";
+      return write(prompt, options, {
+        ending: ending.signal,
+        afterOthers: !isConversation && sequence.tokens.length > 0,
+        keep: true,
+        async prepare(encoded) {
+          check();
+          const tokens = isConversation ? encoded.ids : [...sequence.tokens, ...encoded.ids];
+          // Refused here, so that a prompt too long leaves the session as it was.
+          checkTokens(tokens, engine.limits);
+          busy = true;
+          return { sequence, cachedTokens: await engine.change(sequence, tokens) };
         },
-      );
+        finished: () => {
+          busy = false;
+        },
+      });
     },
     chat: (messages, options) => session.generate(messages, options),
     get ids() {

@@ -33,6 +33,8 @@ export interface Place {
   /** The sequence, made to hold the prompt, and how many of its tokens are cached. */
   prepare(prompt: EncodedPrompt): Promise<{ readonly sequence: Sequence; readonly cachedTokens: number }>;
   readonly keep: boolean;
+  /** Ends the writing too. */
+  readonly ending?: AbortSignal;
   /** Called once after `prepare` has succeeded and the writing has ended, however it ended. */
   finished?(): void;
 }
@@ -51,9 +53,12 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
   let encoder: ReturnType<typeof promptEncoder> | undefined;
   return (prompt, options, place) => {
     const started = performance.now();
+    const signals = [isObject(options) ? options.signal : undefined, place.ending].filter((signal) => signal instanceof AbortSignal);
     return startGeneration(async (emit, signal) => {
       checkOptions("generate", options, known);
       wholeNumber("generate", "maxTokens", options.maxTokens, 0);
+      if (options.templateVariables !== undefined && !isObject(options.templateVariables))
+        throw new FrugalError("FRUGAL_BAD_ARGUMENT", "generate: templateVariables is no object; give values by name");
       signal.throwIfAborted();
       const tokenizer = await tokenizerOf();
       // Rows of the output matrix beyond the vocabulary stand for nothing.
@@ -75,7 +80,7 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
           sampling: settled,
           maxTokens: options.maxTokens ?? Infinity,
           stop,
-          endIds: new Set([...(options.ignoreEnd === true ? [] : ends), ...(options.stopIds ?? [])]),
+          endIds: new Set([...(options.ignoreEnd === true ? [] : ends), ...stopIdsOf(options.stopIds, vocabularySize)]),
           continues: encoded.continues,
           skipSpecial: options.skipSpecial ?? true,
           started,
@@ -84,14 +89,24 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
         signal,
       );
       return writing.finally(() => place.finished?.());
-    }, options.signal);
+    }, AbortSignal.any(signals));
   };
 }
 
 const fallbackTurns: readonly string[] = ["\n\nuser:", "\n\nsystem:", "\n\nassistant:"];
 
 function stopsOf(stop: string | readonly string[] | undefined): readonly string[] {
-  const stops = stop === undefined ? [] : typeof stop === "string" ? [stop] : stop;
-  if (stops.every((text) => typeof text === "string" && text !== "")) return stops;
-  throw new FrugalError("FRUGAL_BAD_ARGUMENT", "generate: stop holds an empty string, which would end every text; leave it out");
+  const stops: unknown = stop === undefined ? [] : typeof stop === "string" ? [stop] : stop;
+  if (!Array.isArray(stops) || !stops.every((text) => typeof text === "string"))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", "generate: stop is neither a string nor a list of strings; give one of these");
+  if (stops.includes(""))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", "generate: stop holds an empty string, which would end every text; leave it out");
+  return stops;
 }
+
+function stopIdsOf(ids: readonly number[] = [], vocabularySize: number): readonly number[] {
+  if (Array.isArray(ids) && ids.every((id) => Number.isInteger(id) && id >= 0 && id < vocabularySize)) return ids;
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `generate: stopIds is no list of token ids; ids go from 0 to ${vocabularySize - 1}`);
+}
+
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null && !Array.isArray(value);

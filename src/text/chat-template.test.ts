@@ -141,11 +141,18 @@ describe("encodeChat", () => {
     const render = chatTemplate(
       "{{ add_generation_prompt }}|{{ tools | length }}|{{ documents | length }}|{{ thinking }}|{{ messages | length }}",
     ).render;
-    expect(render([{ role: "user" }], { addGenerationPrompt: false, tools: [1], documents: [1, 2], variables: { thinking: "yes" } })).toBe(
-      "false|1|2|yes|1",
-    );
-    expect(() => render([{ role: "usr" }])).toThrow(/did you mean "user"/u);
-    expect(render([{ role: "poet" }], { roles: ["poet"], tools: [], documents: [] })).toContain("|1");
+    expect(
+      render([{ role: "user", content: "" }], {
+        addGenerationPrompt: false,
+        tools: [1],
+        documents: [1, 2],
+        variables: { thinking: "yes" },
+      }),
+    ).toBe("false|1|2|yes|1");
+    expect(() => render([{ role: "user" }])).toThrow(/message 0 has no content/u);
+    expect(render([{ role: "assistant", content: null, tool_calls: [] }])).toContain("|1");
+    expect(() => render([{ role: "usr", content: "" }])).toThrow(/did you mean "user"/u);
+    expect(render([{ role: "poet", content: "" }], { roles: ["poet"], tools: [], documents: [] })).toContain("|1");
   });
 
   it("has a fallback for models without a template", () => {

@@ -65,7 +65,7 @@ export function chatTemplate(source: string, tokens: TemplateTokens = {}, bounds
   return {
     source,
     render(messages, { addGenerationPrompt = true, tools, documents, variables = {}, roles = [] } = {}) {
-      checkRoles(messages, roles);
+      checkMessages(messages, roles);
       const run = (absent: unknown): string =>
         program.run(
           {
@@ -140,20 +140,23 @@ export function encodeChat(
 export function fallbackTemplate(tokenizer: Tokenizer): ChatTemplate {
   const hasTurns = tokenizer.idOf("<|im_start|>") !== undefined && tokenizer.idOf("<|im_end|>") !== undefined;
   const source = hasTurns
-    ? "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-    : "{% for m in messages %}{{ m.role + ': ' + m.content + '\\n\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
+    ? "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + (m.content or '') + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+    : "{% for m in messages %}{{ m.role + ': ' + (m.content or '') + '\\n\\n' }}{% endfor %}{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}";
   return chatTemplate(source, templateTokens(tokenizer));
 }
 
 /** Templates put roles right beside their own marks, so a role must be one that is known. */
-function checkRoles(messages: readonly ChatMessage[], roles: readonly string[]): void {
+function checkMessages(messages: readonly ChatMessage[], roles: readonly string[]): void {
   const known = [...usualRoles, ...roles];
-  for (const { role } of messages) {
+  for (const [i, { role, content, ...others }] of messages.entries()) {
+    const says = typeof content === "string" || Array.isArray(content);
+    if (!says && !((content === null || content === undefined) && Object.keys(others).length > 0))
+      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `chat: message ${i} has no content; give a text, or a list of parts`, { message: i });
     if (known.includes(role)) continue;
     const near = typeof role === "string" ? nearest(role, known) : undefined;
     throw new FrugalError(
       "FRUGAL_BAD_ARGUMENT",
-      `chat: the role ${JSON.stringify(role)} is not known${near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`} Others are named in the option roles`,
+      `chat: the role ${JSON.stringify(role)} is not known; ${near === undefined ? `there are ${known.join(", ")}` : `did you mean ${JSON.stringify(near)}?`}`,
       { role: String(role), near },
     );
   }

@@ -68,7 +68,7 @@ export function tokenizerFromMetadata(metadata: Metadata): Tokenizer {
     const near = nearest(model, Object.keys(kinds));
     throw new FrugalError(
       "FRUGAL_UNSUPPORTED",
-      `tokenizer: the model ${JSON.stringify(model)} is not known${near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`} Known are ${Object.keys(kinds).join(", ")}`,
+      `tokenizer: the model ${JSON.stringify(model)} is not known${near === undefined ? "." : `; did you mean ${JSON.stringify(near)}?`} Known are ${Object.keys(kinds).join(", ")}`,
       { model, near },
     );
   }
