@@ -38,7 +38,9 @@ describe.skipIf("reason" in found).each("sets" in found ? found.sets : [])("atte
     ] as const) {
       const numbers = (seed: number): Float32Array => Float32Array.from({ length: rows * width }, (_, i) => Math.sin(seed * i));
       const inputs = {
-        ...{ q: numbers(1), k: numbers(2), v: numbers(3) },
+        q: numbers(1),
+        k: numbers(2),
+        v: numbers(3),
         positions: Int32Array.from({ length: rows }, (_, i) => i),
         rowOffsets: Int32Array.of(0, rows),
         lengths: Int32Array.of(rows),
