@@ -30,10 +30,14 @@ export function huggingfaceRope(config: ConfigReader, defaults: RopeDefaults): R
   const all = config.section("rope_scaling") ?? config.section("rope_parameters");
   const own = (defaults.layerType !== undefined && all?.section(defaults.layerType)) || all;
   const trained = Math.max(defaults.contextLength, 1);
-  const base = own?.has("rope_theta") ? own.positive("rope_theta") : config.positive("rope_theta", defaults.base ?? 10000);
-  const partial = own?.has("partial_rotary_factor")
-    ? own.positive("partial_rotary_factor")
-    : config.positive("partial_rotary_factor", defaults.partial ?? 1);
+  const positive = (key: string, fallback: number): number => {
+    if (!own?.has(key)) return config.positive(key, fallback);
+    // Files that new versions saved from old ones say it twice; the record's own counts.
+    config.ignore(key);
+    return own.positive(key);
+  };
+  const base = positive("rope_theta", defaults.base ?? 10000);
+  const partial = positive("partial_rotary_factor", defaults.partial ?? 1);
   const original = config.has("original_max_position_embeddings")
     ? config.size("original_max_position_embeddings")
     : (own?.size("original_max_position_embeddings", trained) ?? trained);
