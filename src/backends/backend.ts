@@ -37,7 +37,10 @@ export interface Backend {
   readonly name: string;
   /** For people: instruction set, threads, and why this backend. */
   readonly description: string;
-  /** Loads the weights that the graphs use and compiles each graph to a program of the same name. */
+  /**
+   * Loads the weights that the graphs use and compiles each graph to a program of the same name. Weights that a graph updates are kept as
+   * f32 numbers that all programs share; a run that fails or is aborted may leave some of them updated.
+   */
   load(graphs: Readonly<Record<string, Graph>>, weights: Weights, options: LoadOptions): Promise<LoadedModel>;
 }
 
@@ -58,6 +61,10 @@ export interface Call {
 export interface LoadedModel {
   /** Runs a program once, off the event loop; calls queue in order. The outputs are the caller's to keep. Rejects with FRUGAL_NUMERIC where an output holds NaN. */
   run(call: Call): Promise<Outputs>;
+  /** The numbers of a weight that a program updates. Queues like a run. */
+  readWeight(name: string): Promise<Float32Array>;
+  /** Gives a weight that a program updates other numbers. Queues like a run. */
+  writeWeight(name: string, numbers: Float32Array): Promise<void>;
   readonly memory: MemoryReport;
   /** Gives back all memory; runs under way finish first. Later calls reject with FRUGAL_DISPOSED. */
   dispose(): Promise<void>;

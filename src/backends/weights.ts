@@ -145,3 +145,19 @@ export function allocate(what: string, length: number): Float32Array {
     );
   }
 }
+
+/** Only weights that a program updates can be read and written. */
+export function expectUpdated(backend: string, name: string, updated: ReadonlySet<string>): void {
+  if (updated.has(name)) return;
+  const near = nearest(name, updated);
+  throw new FrugalError(
+    "FRUGAL_NOT_FOUND",
+    `${backend}: no program updates a weight "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`,
+    { weight: name },
+  );
+}
+
+export function expectLength(backend: string, name: string, numbers: Float32Array, length: number): void {
+  if (numbers.length !== length)
+    throw new FrugalError("FRUGAL_SHAPE", `${backend}: weight "${name}" holds ${length} numbers, got ${numbers.length}`, { weight: name });
+}

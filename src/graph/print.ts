@@ -1,6 +1,6 @@
 /** A graph as text, one value a line: for people, diffs and tests. */
 import { type Dim, type Dims, printDim, printDims } from "./dim.ts";
-import { type Attribute, type Graph, inOrder, type Value } from "./value.ts";
+import { type Attribute, type Graph, type Value, valuesOf } from "./value.ts";
 
 function printAttribute(attribute: Attribute): string {
   if (Array.isArray(attribute)) {
@@ -19,9 +19,10 @@ export function printValue(value: Value, name: (value: Value) => string): string
 }
 
 export function printGraph(graph: Graph): string {
-  const order = inOrder(graph.outputs.values());
+  const order = valuesOf(graph);
   const names = new Map<Value, string>(order.map((value, i) => [value, `%${i}`]));
   const name = (value: Value): string => names.get(value)!;
   const lines = order.map((value) => printValue(value, name));
-  return [...lines, ...[...graph.outputs].map(([output, value]) => `${output} <- ${name(value)}`)].join("\n");
+  const named = [...graph.outputs, ...[...(graph.updates ?? [])].map(([weight, value]) => [`"${weight}"`, value] as const)];
+  return [...lines, ...named.map(([output, value]) => `${output} <- ${name(value)}`)].join("\n");
 }

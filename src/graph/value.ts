@@ -26,9 +26,31 @@ export interface Value {
 /** The name of a source. */
 export const sourceName = (value: Value): string => String(value.attributes["name"]);
 
-/** Named results; everything else hangs on them. */
+/** Named results and new numbers of weights; everything else hangs on them. */
 export interface Graph {
   readonly outputs: ReadonlyMap<string, Value>;
+  /** By the name of a weight: what it holds after a run. Whatever reads the weight in that run sees the numbers from before. */
+  readonly updates?: ReadonlyMap<string, Value>;
+  /** The order to compute values in, inputs before users, where memory depends on it; may list values that nobody needs. */
+  readonly order?: readonly Value[];
+}
+
+/** What a graph is for: its outputs and updates. */
+export const results = (graph: Graph): Value[] => [...graph.outputs.values(), ...(graph.updates?.values() ?? [])];
+
+/** Every value that a graph needs, inputs before users, each once, in the graph's own order where it has one. */
+export function valuesOf(graph: Graph): Value[] {
+  if (graph.order === undefined) return inOrder(results(graph));
+  const needed = new Set(inOrder(results(graph)));
+  const ordered = graph.order.filter((value) => needed.has(value));
+  // Sources and whatever a transform added since stand where they are first needed.
+  const seen = new Set<Value>();
+  return [...ordered, ...results(graph)].flatMap((value) => {
+    if (seen.has(value)) return [];
+    const missing = inOrder([value], seen);
+    for (const each of missing) seen.add(each);
+    return missing;
+  });
 }
 
 /** Every value that the outputs need, inputs before users, each once; without the `known` ones and what only they need. */

@@ -3,12 +3,12 @@ import { FrugalError } from "../tensor/error.ts";
 import { type Dims, printDims, sameDims } from "./dim.ts";
 import { printValue } from "./print.ts";
 import { infer, type OpRule } from "./rule.ts";
-import { type Graph, inOrder, sourceName, sourceOps, type Value } from "./value.ts";
+import { type Graph, results, sourceName, sourceOps, type Value, valuesOf } from "./value.ts";
 
 /** Throws FRUGAL_INTERNAL where a value breaks a rule; `ops` are the rules of every op by name. */
 export function verifyGraph(graph: Graph, ops: Readonly<Record<string, OpRule>>): void {
   expectNoCycle(graph);
-  const order = inOrder(graph.outputs.values());
+  const order = valuesOf(graph);
   const numbers = new Map<Value, number>(order.map((value, i) => [value, i]));
   const fail = (value: Value, problem: string, cause?: unknown): never => {
     const line = printValue(value, (v) => `%${numbers.get(v)!}`);
@@ -35,6 +35,18 @@ export function verifyGraph(graph: Graph, ops: Readonly<Record<string, OpRule>>)
         fail(value, `the inputs give ${inferred.type}${printDims(inferred.shape)}`);
     }
   }
+  for (const [name, value] of graph.updates ?? []) {
+    const problem = updateProblem(name, value, sources);
+    if (problem !== undefined) fail(value, problem);
+  }
+}
+
+/** An update goes to a weight of its own shape; a weight that only the update names must still be given when the model is loaded. */
+function updateProblem(name: string, value: Value, sources: ReadonlyMap<string, Value>): string | undefined {
+  const weight = sources.get(name);
+  if (value.type !== "f32") return `the update of "${name}" is no f32 value`;
+  if (weight === undefined) return undefined;
+  return weight.op === "weight" && sameDims(weight.shape, value.shape) ? undefined : `the update of "${name}" does not have its shape`;
 }
 
 function sourceProblem(value: Value, sources: Map<string, Value>): string | undefined {
@@ -60,7 +72,7 @@ function nameProblem(value: Value, sources: Map<string, Value>): string | undefi
 function expectNoCycle(graph: Graph): void {
   const done = new Set<Value>();
   const open = new Set<Value>();
-  for (const output of graph.outputs.values()) {
+  for (const output of results(graph)) {
     const stack = [output];
     while (stack.length > 0) {
       const value = stack[stack.length - 1]!;

@@ -20,13 +20,13 @@ export function apply(rule: OpRule, inputs: readonly Value[], given: Attributes)
 }
 
 /**
- * A builder of one graph.
+ * A builder of one graph; `record` is called with each value it makes, in order.
  * @example
  * const b = createBuilder();
  * const x = b.input("x", { shape: [symbol("T"), 64], type: "f32" });
  * const y = b.activation(b.matmul(x, b.weight("up", [256, 64])), { kind: "silu" });
  */
-export function createBuilder(): Builder {
+export function createBuilder(record: (value: Value) => void = () => undefined): Builder {
   const named = new Map<string, Value>();
   function source(op: string, name: string, shape: Dims, type: ElementType): Value {
     const known = named.get(name);
@@ -57,7 +57,9 @@ export function createBuilder(): Builder {
           "FRUGAL_BAD_ARGUMENT",
           `${name}: takes ${rule.arity} inputs and its attributes, got ${args.length} arguments`,
         );
-      return apply(rule, inputs, (args[arity] ?? {}) as Attributes);
+      const value = apply(rule, inputs, (args[arity] ?? {}) as Attributes);
+      record(value);
+      return value;
     },
   ]);
   return { ...Object.fromEntries(calls), ...sources } as unknown as Builder;

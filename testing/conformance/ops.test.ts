@@ -97,7 +97,7 @@ describe("gradients equal central finite differences", () => {
     const seed = b.input("seed", { shape: sample.result.shape, type: "f32" });
     const sources = { ...sample.sources, seed: numbersOf("normal", length, "f32", 77) };
     const wrt = sample.inputs.filter(({ type }) => type === "f32");
-    const gradients = differentiate(sample.result, wrt, seed);
+    const gradients = differentiate(sample.result, wrt, { seed });
     const graph = { outputs: new Map(gradients.map((gradient, i) => [String(wrt[i]!.attributes["name"]), gradient])) };
     verifyGraph(graph, opRules);
     const found = runPlain(graph, { sources });

@@ -57,6 +57,8 @@ export function toyModel(options: ToyOptions): LoadedModel & { readonly calls: C
       queue = result.catch(() => undefined);
       return result;
     },
+    readWeight: () => Promise.reject(new Error("a toy keeps no weights")),
+    writeWeight: () => Promise.reject(new Error("a toy keeps no weights")),
     memory: { weights: 0, arena: 0, cache: 0, arenaFormula: "0" },
     async dispose() {},
   };

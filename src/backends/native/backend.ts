@@ -2,7 +2,7 @@
 import { availableParallelism, totalmem } from "node:os";
 import { evaluatePolynomial, type Polynomial, printPolynomial, scaled, upperBound } from "../../graph/polynomial.ts";
 import { type Dims, evaluate, type Symbols, symbolNames } from "../../graph/dim.ts";
-import { type Graph, inOrder, sourceName, type Value } from "../../graph/value.ts";
+import { type Graph, sourceName, type Value, valuesOf } from "../../graph/value.ts";
 import { verifyGraph } from "../../graph/verify.ts";
 import { allOps, opRules } from "../../ops/builder.ts";
 import type { CacheUse } from "../../ops/cache.ts";
@@ -87,7 +87,7 @@ async function loadNative(
   try {
     signal.throwIfAborted();
     for (const graph of Object.values(graphs)) verifyGraph(graph, opRules);
-    const orders = Object.values(graphs).map((graph) => inOrder(graph.outputs.values()));
+    const orders = Object.values(graphs).map((graph) => valuesOf(graph));
     const loading = loadingWeights(addon, handle, weights);
     filling = await loading.start(orders.flatMap(matrixWeights), signal, options.onProgress);
     const compiled = compile(addon, handle, graphs, loading, options);
@@ -164,7 +164,12 @@ function loadedModel(
   memory: LoadedModel["memory"],
 ): LoadedModel {
   let disposed: Promise<void> | undefined;
+  const unsupported = (): never => {
+    throw new FrugalError("FRUGAL_UNSUPPORTED", "native: weights cannot be updated yet; use the reference backend");
+  };
   return {
+    readWeight: async () => unsupported(),
+    writeWeight: async () => unsupported(),
     async run(call): Promise<Outputs> {
       if (disposed) throw new FrugalError("FRUGAL_DISPOSED", "native: the model was disposed; load it again");
       const program = programs.get(call.program);
@@ -289,7 +294,7 @@ function unknownProgram(name: string, known: Iterable<string>): FrugalError {
 function cacheLayers(graphs: Readonly<Record<string, Graph>>): number[] {
   const uses = new Map<number, CacheUse>();
   for (const graph of Object.values(graphs))
-    for (const value of inOrder(graph.outputs.values())) {
+    for (const value of valuesOf(graph)) {
       const use = allOps[value.op]?.keeps?.(
         value.inputs.map(({ shape }) => shape),
         value.attributes,

@@ -1,7 +1,7 @@
 /** Graph to steps: one entry of a table for each op that has a kernel. Buffers are numbered here and placed by the memory planner. */
 import { type Dim, type Dims, evaluate, plus, times } from "../../graph/dim.ts";
 import { elements, type Polynomial, scaled } from "../../graph/polynomial.ts";
-import { type Graph, inOrder, sourceOps, type Value } from "../../graph/value.ts";
+import { type Graph, sourceOps, type Value, valuesOf } from "../../graph/value.ts";
 import { allOps } from "../../ops/builder.ts";
 import { pageSize } from "../../ops/cache.ts";
 import { FrugalError } from "../../tensor/error.ts";
@@ -43,7 +43,7 @@ export function matrixWeights(order: readonly Value[]): Value[] {
 }
 
 export function lower(graph: Graph, weights: WeightTable): Lowered {
-  const order = inOrder(graph.outputs.values());
+  const order = valuesOf(graph);
   const missing = missingKernels(order);
   if (missing.length > 0)
     throw new FrugalError("FRUGAL_UNSUPPORTED", `native: no kernel for ${missing.join(", ")}; use the reference backend`);

@@ -7,7 +7,7 @@ import { type CacheState, type CacheUse, pageSize } from "../../ops/cache.ts";
 import { FrugalError, nearest } from "../../tensor/error.ts";
 import type { Backend, Call, LoadedModel, MemoryReport, Outputs } from "../backend.ts";
 import { compile, expectSymbols, type Memory, type Program, runProgram } from "./program.ts";
-import { allocate, decodeWeights } from "../weights.ts";
+import { allocate, decodeWeights, expectLength, expectUpdated } from "../weights.ts";
 
 /**
  * Decodes all weights to f32 at load and keeps keys and values in f32, whatever `cacheFormat` says.
@@ -21,11 +21,10 @@ export function createReferenceBackend(): Backend {
       for (const graph of Object.values(graphs)) verifyGraph(graph, opRules);
       const programs = new Map(Object.entries(graphs).map(([name, graph]) => [name, compile(name, graph)]));
       const values = new Set([...programs.values()].flatMap(({ order }) => order));
-      const decoded = await decodeWeights(
-        [...values].filter(({ op }) => op === "weight"),
-        weights,
-        { signal, onProgress },
-      );
+      const decoded = await decodeWeights([...values].filter(({ op }) => op === "weight").concat(updatedOnly(programs.values())), weights, {
+        signal,
+        onProgress,
+      });
       const uses = [...values].flatMap(cacheUses);
       if (uses.length > 0 && cachePages < 1)
         throw new FrugalError(
@@ -58,9 +57,29 @@ function loaded(programs: ReadonlyMap<string, Program>, memory: Memory, report: 
     queue = result.catch(() => {});
     return result;
   };
+  const expectLoaded = (): void => {
+    if (disposing) throw new FrugalError("FRUGAL_DISPOSED", "reference: the model was disposed; load it again");
+  };
+  const updated = new Set([...programs.values()].flatMap(({ updates }) => [...updates.keys()]));
+  const numbersOf = (name: string): Float32Array => {
+    expectUpdated("reference", name, updated);
+    return kept!.memory.weights.get(name)!;
+  };
   return {
+    async readWeight(name) {
+      expectLoaded();
+      return enqueue(async () => numbersOf(name).slice());
+    },
+    async writeWeight(name, numbers) {
+      expectLoaded();
+      return enqueue(async () => {
+        const held = numbersOf(name);
+        expectLength("reference", name, numbers, held.length);
+        held.set(numbers);
+      });
+    },
     async run(call): Promise<Outputs> {
-      if (disposing) throw new FrugalError("FRUGAL_DISPOSED", "reference: the model was disposed; load it again");
+      expectLoaded();
       const program = programs.get(call.program);
       if (program === undefined) throw unknownProgram(call.program, programs.keys());
       check(call);
@@ -74,6 +93,13 @@ function loaded(programs: ReadonlyMap<string, Program>, memory: Memory, report: 
       await enqueue(async () => (kept = undefined));
     },
   };
+}
+
+/** Weights that are written and never read have no value in the graph. */
+function updatedOnly(programs: Iterable<Program>): Value[] {
+  return [...programs].flatMap(({ updates }) =>
+    [...updates].map(([name, { shape }]): Value => ({ op: "weight", inputs: [], attributes: { name }, shape, type: "f32" })),
+  );
 }
 
 function unknownProgram(name: string, known: Iterable<string>): FrugalError {

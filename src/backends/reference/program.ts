@@ -1,7 +1,7 @@
 /** A graph ready to run: its values in order, and where each lies in the arena. */
 import { evaluate, type Symbols, symbolNames } from "../../graph/dim.ts";
 import { evaluatePolynomial, type Polynomial } from "../../graph/polynomial.ts";
-import { type Graph, inOrder, sourceName, type Value } from "../../graph/value.ts";
+import { type Graph, results, sourceName, type Value, valuesOf } from "../../graph/value.ts";
 import type { CacheState } from "../../ops/cache.ts";
 import type { Tensor } from "../../ops/op.ts";
 import { FrugalError, nearest } from "../../tensor/error.ts";
@@ -13,6 +13,7 @@ import { compute, type Numbers, shapeOf } from "./step.ts";
 export interface Program {
   readonly name: string;
   readonly outputs: Graph["outputs"];
+  readonly updates: NonNullable<Graph["updates"]>;
   readonly order: readonly Value[];
   readonly offsetOf: (value: Value) => Polynomial | undefined;
   /** In elements of 4 bytes. */
@@ -20,9 +21,9 @@ export interface Program {
 }
 
 export function compile(name: string, graph: Graph): Program {
-  const order = inOrder(graph.outputs.values());
-  const plan = planValues(order, graph.outputs.values());
-  return { name, outputs: graph.outputs, order, offsetOf: plan.offsetOf, arena: plan.arena };
+  const order = valuesOf(graph);
+  const plan = planValues(order, results(graph));
+  return { name, outputs: graph.outputs, updates: graph.updates ?? new Map(), order, offsetOf: plan.offsetOf, arena: plan.arena };
 }
 
 export interface Memory {
@@ -49,6 +50,9 @@ export async function runProgram(program: Program, call: Call, memory: Memory): 
   }
   const outputs = [...program.outputs].map(([name, value]) => [name, found.get(value)!.data.slice() as Float32Array | Int32Array] as const);
   for (const [name, data] of outputs) expectNumbers(program.name, name, data);
+  // All are read before any is written: an update may be another weight's old numbers.
+  const updates = [...program.updates].map(([name, value]) => [name, found.get(value)!.data.slice()] as const);
+  for (const [name, data] of updates) memory.weights.get(name)!.set(data);
   return Object.fromEntries(outputs);
 }
 
