@@ -1,7 +1,8 @@
 /** The public interface of Frugal. */
 export { load, type FrugalModel, type LogitsOptions } from "./serving/model.ts";
-export type { BackendName, LoadOptions } from "./serving/load-parts.ts";
-export type { HubSettings, OpenProgress } from "./serving/open-checkpoint.ts";
+export type { BackendName } from "./backends/choose.ts";
+export type { LoadOptions } from "./serving/load-parts.ts";
+export type { HubSettings, OpenProgress } from "./models/open-checkpoint.ts";
 export type { Generation, GenerationResult, Part, Timings } from "./serving/generation.ts";
 export type { GenerateOptions } from "./serving/writer.ts";
 export type { SamplingOptions } from "./serving/sampling.ts";

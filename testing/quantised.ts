@@ -1,6 +1,6 @@
 /** A small text model whose rows are wide enough for every storage format, written as GGUF without a tokenizer. */
 import { writeGguf } from "../src/formats/gguf/write.ts";
-import { philox } from "../src/serving/random.ts";
+import { philox } from "../src/tensor/random.ts";
 import { type StorageFormat, storedBytes } from "../src/tensor/format.ts";
 import { formatByName } from "../src/tensor/formats/index.ts";
 import { type Shape, size } from "../src/tensor/shape.ts";

@@ -1,6 +1,6 @@
 /** Tokens per second: reading a prompt, writing one text, writing several together. */
 import type { ModelParts } from "../serving/load-parts.ts";
-import { philox } from "../serving/random.ts";
+import { philox } from "../tensor/random.ts";
 import { createSequence } from "../serving/sequence.ts";
 import { FrugalError } from "../tensor/error.ts";
 

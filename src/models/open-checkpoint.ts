@@ -4,7 +4,7 @@ import { kindOf } from "../formats/files.ts";
 import { openGguf } from "../formats/gguf/split.ts";
 import type { PullOptions } from "../formats/hub.ts";
 import { openLlama2c } from "../formats/llama2c.ts";
-import type { Checkpoint } from "../models/family.ts";
+import type { Checkpoint } from "./family.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Metadata } from "../tensor/strings.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";

@@ -4,7 +4,7 @@ import type { Model } from "../models/family.ts";
 import { pageSize } from "../ops/cache.ts";
 import { size } from "../tensor/shape.ts";
 import { cacheBytesPerToken } from "./cache-needs.ts";
-import type { OpenedCheckpoint } from "./open-checkpoint.ts";
+import type { OpenedCheckpoint } from "../models/open-checkpoint.ts";
 import { pagesFor } from "./sequence.ts";
 
 export interface Amount {

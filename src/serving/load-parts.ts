@@ -1,18 +1,17 @@
 /** From a checkpoint's name to a model that a backend has loaded: the steps of `load`, also for those who need what lies beneath. */
 import type { Backend, CacheFormat, LoadedModel } from "../backends/backend.ts";
+import { type BackendName, chooseBackend } from "../backends/choose.ts";
 import type { Graph } from "../graph/value.ts";
 import type { Model } from "../models/family.ts";
 import { openModel } from "../models/index.ts";
 import { pageSize } from "../ops/cache.ts";
-import { FrugalError, nearest } from "../tensor/error.ts";
+import { FrugalError } from "../tensor/error.ts";
 import { byteSize, printBytes } from "./byte-size.ts";
 import { cacheBytesPerToken } from "./cache-needs.ts";
 import { createEngine, type Engine } from "./engine.ts";
-import { type HubSettings, openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "./open-checkpoint.ts";
-import { checkOptions, wholeNumber } from "./options.ts";
+import { type HubSettings, openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "../models/open-checkpoint.ts";
+import { checkOptions, wholeNumber } from "../tensor/options.ts";
 import { pagesFor } from "./sequence.ts";
-
-export type BackendName = "native" | "reference";
 
 /** Options of `load`. */
 export interface LoadOptions {
@@ -225,32 +224,3 @@ const tooLarge = (what: string, needed: number, memory: number, remedy: string):
     needed,
     available: memory,
   });
-
-const backendNames: readonly BackendName[] = ["native", "reference"];
-
-async function chooseBackend({ backend, threads }: LoadOptions): Promise<Backend> {
-  if (typeof backend === "object") return backend;
-  if (backend !== undefined && !backendNames.includes(backend)) {
-    const near = nearest(String(backend), backendNames);
-    throw new FrugalError(
-      "FRUGAL_BAD_ARGUMENT",
-      `load: there is no backend ${JSON.stringify(backend)}; ${near === undefined ? `there are ${backendNames.join(", ")}` : `did you mean ${near}?`}`,
-      { backend },
-    );
-  }
-  let reason = "";
-  if (backend !== "reference") {
-    const { createNativeBackend } = await import("../backends/native/backend.ts");
-    const native = createNativeBackend(threads === undefined ? {} : { threads });
-    if ("backend" in native) return native.backend;
-    if (backend === "native")
-      throw new FrugalError(
-        "FRUGAL_UNSUPPORTED",
-        `load: the native backend is not there: ${native.reason}; build it with npm run setup, or choose reference`,
-      );
-    reason = native.reason;
-  }
-  const { createReferenceBackend } = await import("../backends/reference/backend.ts");
-  const reference = createReferenceBackend();
-  return reason === "" ? reference : { ...reference, description: `${reference.description}; native is not there: ${reason}` };
-}

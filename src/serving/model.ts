@@ -1,4 +1,5 @@
 /** A loaded model as people use it. */
+import type { BaseModel } from "../models/base-model.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { embedTexts, type EmbedOptions } from "./embed.ts";
@@ -6,7 +7,7 @@ import type { Engine } from "./engine.ts";
 import type { Generation } from "./generation.ts";
 import { inspectModel, type Inspection } from "./inspect.ts";
 import { loadParts, type LoadOptions, type ModelParts } from "./load-parts.ts";
-import { checkOptions } from "./options.ts";
+import { checkOptions } from "../tensor/options.ts";
 import type { ChatMessage, Prompt } from "./prompt.ts";
 import { readLogits } from "./read-logits.ts";
 import { createSequence } from "./sequence.ts";
@@ -29,6 +30,8 @@ export interface FrugalModel extends AsyncDisposable {
   readonly contextLength: number;
   /** Which backend runs it, and why. */
   readonly backend: { readonly name: string; readonly description: string };
+  /** The opened checkpoint beneath, for `tune`. */
+  readonly base: BaseModel;
   /**
    * Goes on with a text, or answers a conversation. What goes wrong rejects what is returned: FRUGAL_BAD_ARGUMENT, FRUGAL_CONTEXT_FULL where
    * the prompt alone does not fit, FRUGAL_NUMERIC, or the signal's reason; an encoder or a disposed model throws at once.
@@ -138,6 +141,7 @@ export function frugalModel(parts: ModelParts): FrugalModel {
     kind: model.kind,
     contextLength: context,
     backend: { name: backend.name, description: backend.description },
+    base: { opened, model, backend },
     generate(prompt, options = {}) {
       engine();
       return writer()(prompt, options, {

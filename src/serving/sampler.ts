@@ -7,7 +7,7 @@ import { adjust, adjusts } from "./adjust.ts";
 import { largestOf, massesByStep, stepsPerUnit, steps } from "./exponential.ts";
 import { likeliest } from "./likeliest.ts";
 import { type Alternative, logProbabilities } from "./logprobs.ts";
-import { uniform } from "./random.ts";
+import { uniform } from "../tensor/random.ts";
 import type { Sampling } from "./sampling.ts";
 
 export interface Choice {

@@ -3,7 +3,7 @@ import { FrugalError } from "../tensor/error.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Engine } from "./engine.ts";
 import { type Generation, startGeneration } from "./generation.ts";
-import { checkOptions, wholeNumber } from "./options.ts";
+import { checkOptions, wholeNumber } from "../tensor/options.ts";
 import { type EncodedPrompt, isConversation, type Prompt, promptEncoder, promptNames, type PromptOptions } from "./prompt.ts";
 import { sampling, samplingNames, type SamplingOptions } from "./sampling.ts";
 import type { Sequence } from "./sequence.ts";

@@ -1,5 +1,5 @@
 /** Checks of options that people give: an unknown one is an error that names the nearest known. */
-import { FrugalError, nearest } from "../tensor/error.ts";
+import { FrugalError, nearest } from "./error.ts";
 
 /** @throws FRUGAL_BAD_ARGUMENT for a key of `options` that is not among `known`. */
 export function checkOptions(call: string, options: object, known: readonly string[]): void {

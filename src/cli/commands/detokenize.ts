@@ -1,5 +1,5 @@
 /** frugal detokenize: token ids to text. */
-import { openCheckpoint } from "../../serving/open-checkpoint.ts";
+import { openCheckpoint } from "../../models/open-checkpoint.ts";
 import { type Command, idsOption, model, UsageError } from "../command.ts";
 import { hubSettings } from "../hub-settings.ts";
 import { interruptible } from "../open-model.ts";

@@ -2,7 +2,7 @@
 import { openModel } from "../../models/index.ts";
 import { printBytes } from "../../serving/byte-size.ts";
 import { type Amount, type Inspection, inspectModel } from "../../serving/inspect.ts";
-import { openCheckpoint } from "../../serving/open-checkpoint.ts";
+import { openCheckpoint } from "../../models/open-checkpoint.ts";
 import { type Command, model } from "../command.ts";
 import { hubSettings } from "../hub-settings.ts";
 import { interruptible } from "../open-model.ts";

@@ -1,5 +1,5 @@
 /** frugal tokenize: text to token ids. */
-import { openCheckpoint } from "../../serving/open-checkpoint.ts";
+import { openCheckpoint } from "../../models/open-checkpoint.ts";
 import { type Command, model } from "../command.ts";
 import { hubSettings } from "../hub-settings.ts";
 import { interruptible } from "../open-model.ts";
