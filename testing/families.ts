@@ -5,7 +5,7 @@
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
-import type { Backend, LoadedModel, Outputs } from "../src/backends/backend.ts";
+import type { Backend, Inputs, LoadedModel, Outputs } from "../src/backends/backend.ts";
 import { openDirectory } from "../src/formats/directory.ts";
 import { openFile } from "../src/formats/files.ts";
 import { readGguf } from "../src/formats/gguf/read.ts";
@@ -45,9 +45,9 @@ export async function openFixture({ name, kind }: Fixture): Promise<OpenCheckpoi
   return { kind, name, config, tensors, close, ...(pooling && { pooling }) };
 }
 
-/** What the original implementation answered: see testing/oracles/README.md. */
-export async function readCases(name: string): Promise<ReadonlyMap<string, Float32Array>> {
-  const file = await readSafetensors(await openFile(`${folder}${name}/cases.safetensors`));
+/** What the original implementation answered, and its gradients: see testing/oracles/README.md. */
+export async function readCases(name: string, kind: "cases" | "gradients" = "cases"): Promise<ReadonlyMap<string, Float32Array>> {
+  const file = await readSafetensors(await openFile(`${folder}${name}/${kind}.safetensors`));
   const cases = new Map<string, Float32Array>();
   for (const [key, tensor] of file.tensors) cases.set(key, await decodeTensor(tensor));
   await file.close();
@@ -65,11 +65,11 @@ export async function checkFixture(backend: Backend, fixture: Fixture, tolerance
   return worst;
 }
 
-const caps = { T: 64, S: 4, C: 8, R: 64 };
+export const caps = { T: 64, S: 4, C: 8, R: 64 } as const;
 const pagesEach = Math.ceil(caps.T / pageSize);
 
 /** Rows `from` to `to` of a sequence. */
-interface Part {
+export interface Part {
   readonly ids: ArrayLike<number>;
   readonly from: number;
   readonly to: number;
@@ -78,8 +78,14 @@ interface Part {
   readonly positions?: Int32Array | undefined;
 }
 
-/** Runs parts of sequences side by side; each has pages of its own, not next to each other. */
-async function run(loaded: LoadedModel, program: string, graph: Graph, parts: readonly Part[]): Promise<Outputs> {
+/** Runs parts of sequences side by side; each has pages of its own, not next to each other. `others`: inputs that are no part of a sequence. */
+export async function run(
+  loaded: LoadedModel,
+  program: string,
+  graph: Graph,
+  parts: readonly Part[],
+  others: Inputs = {},
+): Promise<Outputs> {
   const rows = parts.flatMap(({ ids, from, to, segments, positions }) =>
     Array.from({ length: to - from }, (_, i) => ({
       id: ids[from + i]!,
@@ -103,7 +109,7 @@ async function run(loaded: LoadedModel, program: string, graph: Graph, parts: re
   return loaded.run({
     program,
     symbols: { T: rows.length, S: parts.length, C: pagesEach, R: rows.length },
-    inputs: Object.fromEntries(given.map(([name, data]) => [name, Int32Array.from(data)])),
+    inputs: { ...others, ...Object.fromEntries(given.map(([name, data]) => [name, Int32Array.from(data)])) },
   });
 }
 
@@ -141,15 +147,22 @@ async function checkShort(backend: Backend, model: Model, short: Part, wanted: F
   return worst;
 }
 
+const labelsOf = (cases: ReadonlyMap<string, Float32Array>): string[] =>
+  ["long", "short", "typed"].filter((label) => cases.has(`${label}.input_ids`));
+
+/** The cases of these labels, all there are where absent, as whole sequences. */
+export const wholeParts = (model: Model, cases: ReadonlyMap<string, Float32Array>, labels: readonly string[] = labelsOf(cases)): Part[] =>
+  labels.map((label) => {
+    const ids = cases.get(`${label}.input_ids`)!;
+    const positions = model.kind === "encoder" ? positionsIn(model, Int32Array.from(ids)) : undefined;
+    return { ids, from: 0, to: ids.length, segments: cases.get(`${label}.token_type_ids`), positions };
+  });
+
 async function checkEncoder(backend: Backend, model: Model, cases: ReadonlyMap<string, Float32Array>): Promise<number> {
   const graphs = { ...model.graphs() };
   const loaded = await backend.load(graphs, model.weights, { caps });
-  const labels = ["long", "short", "typed"].filter((label) => cases.has(`${label}.input_ids`));
-  const parts = labels.map((label): Part => {
-    const ids = cases.get(`${label}.input_ids`)!;
-    const positions = positionsIn(model, Int32Array.from(ids));
-    return { ids, from: 0, to: ids.length, segments: cases.get(`${label}.token_type_ids`), positions };
-  });
+  const labels = labelsOf(cases);
+  const parts = wholeParts(model, cases, labels);
   const got = await run(loaded, "embed", graphs["embed"]!, parts);
   const all = (key: string): number[] => labels.flatMap((label) => [...(cases.get(`${label}.${key}`) ?? [])]);
   await loaded.dispose();

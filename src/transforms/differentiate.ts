@@ -61,7 +61,7 @@ function reverse(
     const before = gradients.get(value);
     gradients.set(value, before === undefined ? gradient : b.add(before, gradient));
   };
-  for (const value of order.reverse()) {
+  for (const value of order.toReversed()) {
     const dy = gradients.get(value);
     if (dy !== undefined && value.inputs.some((input) => depends.has(input)))
       for (const [input, gradient] of inputGradients(b, value, again(value), dy, depends)) accumulate(input, gradient);
