@@ -89,7 +89,6 @@ function open(given: Checkpoint, variant: Variant): Model {
   const contextLength = config.contextLength - (padding === undefined ? 0 : padding + 1);
   if (contextLength < 1)
     throw reader.wrong(variant.sizes.contextLength, `is ${config.contextLength}, but positions begin at ${padding! + 1}; it must be more`);
-  const places = gguf ? ggufEncoderPlaces(config) : variant.places();
   const has = (name: string): boolean => [name, variant.basePrefix + name].some((full) => checkpoint.tensors.has(full));
   const labels = checkpoint.tensors.get(variant.classifier.weight)?.shape[0];
   const spec: EncoderSpec = {
@@ -114,7 +113,8 @@ function open(given: Checkpoint, variant: Variant): Model {
     contextLength,
     spec,
     graph: embedGraph,
-    places,
+    huggingface: variant.places(),
+    gguf: ggufEncoderPlaces(config),
     basePrefix: variant.basePrefix,
     ignorable: heads,
     positionsOf: padding === undefined ? undefined : (ids) => countFrom(ids, padding),

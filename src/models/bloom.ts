@@ -71,7 +71,8 @@ function open(checkpoint: Checkpoint): Model {
       finalNorm: true,
       tiedHead: tied,
     }),
-    places: gguf ? ggufPlainPlaces(config) : huggingfacePlaces(heads),
+    huggingface: huggingfacePlaces(heads),
+    gguf: ggufPlainPlaces(config),
     basePrefix: "transformer.",
   });
 }

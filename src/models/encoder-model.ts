@@ -3,7 +3,7 @@ import type { EncoderSpec } from "../blocks/encoder.ts";
 import type { Graph } from "../graph/value.ts";
 import type { ConfigReader } from "./config-reader.ts";
 import type { Checkpoint, Model, PositionRule } from "./family.ts";
-import { countParameters, findWeights, type Places } from "./weights-finder.ts";
+import { countParameters, findWeights, type Places, searchIn } from "./weights-finder.ts";
 
 export interface EncoderModelParts {
   readonly family: string;
@@ -12,7 +12,9 @@ export interface EncoderModelParts {
   readonly contextLength: number;
   readonly spec: EncoderSpec;
   graph(spec: EncoderSpec): Graph;
-  readonly places: Places;
+  /** Where files of each kind have the weights. */
+  readonly huggingface: Places;
+  readonly gguf?: Places;
   readonly basePrefix: string;
   readonly ignorable: readonly RegExp[];
   readonly positionsOf?: PositionRule | undefined;
@@ -23,7 +25,7 @@ export function encoderModel(parts: EncoderModelParts): Model {
   const { family, checkpoint, reader, contextLength, spec } = parts;
   reader.finish();
   const embed = parts.graph(spec);
-  const weights = findWeights([embed], { ...parts, name: checkpoint.name, tensors: checkpoint.tensors });
+  const weights = findWeights([embed], searchIn(parts));
   const { heads, headSize } = spec.layers[0]!.attention;
   return {
     family,
@@ -36,6 +38,8 @@ export function encoderModel(parts: EncoderModelParts): Model {
     embeddingSize: spec.width,
     weights,
     positionsOf: parts.positionsOf,
+    huggingface: { places: parts.huggingface, basePrefix: parts.basePrefix },
+    fileKind: checkpoint.kind,
     summary: {
       layers: spec.layers.length,
       width: spec.width,

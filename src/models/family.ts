@@ -4,6 +4,7 @@ import type { Pooling } from "../formats/pooling.ts";
 import type { Graph } from "../graph/value.ts";
 import type { Metadata } from "../tensor/strings.ts";
 import type { StoredTensor } from "../tensor/stored.ts";
+import type { Places } from "./weights-finder.ts";
 
 /** A checkpoint as it was opened, whatever the file format. */
 export type Checkpoint =
@@ -49,6 +50,9 @@ export interface Model {
   /** Width of embeddings an encoder gives. */
   readonly embeddingSize: number;
   readonly weights: Weights;
+  /** Where files in Hugging Face layout have the weights, whatever this one was opened from; and the start of names that some of them lack. */
+  readonly huggingface: { readonly places: Places; readonly basePrefix: string };
+  readonly fileKind: Checkpoint["kind"];
   /**
    * The positions of a row's tokens, where the original counts something else than columns: the tokens that the mask keeps, or those that
    * are no padding. `kept` says of each token whether the mask keeps it.

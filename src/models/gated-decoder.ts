@@ -28,6 +28,7 @@ export interface Variation {
   readonly experts?: (layer: number) => ExpertsSpec | undefined;
   readonly decoder?: Partial<DecoderSpec>;
   readonly tied?: boolean;
+  /** Where Hugging Face's files have weights, where not as Llama's. */
   readonly places?: Places;
   readonly ignorable?: readonly RegExp[];
 }
@@ -102,7 +103,8 @@ export function openGatedDecoder(checkpoint: Checkpoint, family: GatedDecoderFam
     spec,
     shortContext: ropes.shortContext,
     dependsOnLength: ropes.dependsOnLength,
-    places: { ...(gguf ? ggufPlaces(config, mlp.hidden) : huggingfacePlaces), ...ropes.places, ...variation.places },
+    huggingface: { ...huggingfacePlaces, ...ropes.places, ...variation.places },
+    gguf: { ...ggufPlaces(config, mlp.hidden), ...ropes.places },
     basePrefix: "model.",
     ignorable: [/rotary_emb\.inv_freq$/, /^rope_factors_(long|short)\.weight$/, ...(variation.ignorable ?? [])],
   });

@@ -43,6 +43,6 @@ function vary(config: DecoderConfig): Variation {
     attention: { scale: scalar ** -0.5, ...(softcap === Infinity ? {} : { softcap }) },
     window: readWindows(config, { pattern: 2, window: 4096 }),
     decoder: { embeddingScale: Math.sqrt(width), ...(logitsSoftcap === Infinity ? {} : { logitsSoftcap }) },
-    ...(gguf ? {} : { places: gemmaPlaces }),
+    places: gemmaPlaces,
   };
 }

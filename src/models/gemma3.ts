@@ -66,7 +66,7 @@ function vary(config: DecoderConfig): Variation {
     window: windows,
     rope: (layer) => (windows(layer) === undefined ? global : local),
     decoder: { embeddingScale: Math.sqrt(width), ...(softcap === Infinity ? {} : { logitsSoftcap: softcap }) },
-    ...(gguf ? {} : { places: gemmaPlaces }),
+    places: gemmaPlaces,
   };
 }
 

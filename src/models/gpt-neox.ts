@@ -52,7 +52,8 @@ function open(checkpoint: Checkpoint): Model {
         tiedHead: tied,
       };
     },
-    places: gguf ? ggufPlainPlaces(config) : huggingfacePlaces(heads),
+    huggingface: huggingfacePlaces(heads),
+    gguf: ggufPlainPlaces(config),
     basePrefix: "gpt_neox.",
     ignorable: [/attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/],
   });

@@ -55,7 +55,8 @@ function open(checkpoint: Checkpoint): Model {
       finalNorm: true,
       tiedHead: tied,
     }),
-    places: gguf ? ggufPlainPlaces(config) : huggingfacePlaces(width),
+    huggingface: huggingfacePlaces(width),
+    gguf: ggufPlainPlaces(config),
     basePrefix: "transformer.",
     ignorable: [/^(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)$/],
   });

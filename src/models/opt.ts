@@ -39,7 +39,7 @@ function open(checkpoint: Checkpoint): Model {
       finalNorm: before && !removed,
       tiedHead: tied,
     }),
-    places,
+    huggingface: places,
     basePrefix: "model.",
   });
 }

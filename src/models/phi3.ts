@@ -19,7 +19,8 @@ export const phi3: ModelFamily = {
         for (const bias of ["attention_bias", "mlp_bias", "lm_head_bias"]) config.reader.expect(bias, false);
         for (const factor of ["full_attn_mod", "interpolate_factor"]) config.reader.expect(factor, 1);
         const window = readWindows(config, { pattern: 0 });
-        return config.gguf ? { window } : { window, places: fused(config, config.reader.size("intermediate_size")) };
+        const hidden = config.reader.size(config.gguf ? "feed_forward_length" : "intermediate_size");
+        return { window, places: fused(config, hidden) };
       },
     }),
 };

@@ -3,7 +3,7 @@ import { type DecoderSpec, generateGraph, scoreGraph } from "../blocks/decoder.t
 import type { Graph } from "../graph/value.ts";
 import type { ConfigReader } from "./config-reader.ts";
 import type { Checkpoint, GraphOptions, Model, PositionRule } from "./family.ts";
-import { countParameters, findWeights, type Places } from "./weights-finder.ts";
+import { countParameters, findWeights, type Places, searchIn } from "./weights-finder.ts";
 
 export interface TextModelParts {
   readonly family: string;
@@ -16,7 +16,9 @@ export interface TextModelParts {
   readonly dependsOnLength?: boolean;
   /** Where graphs for shorter sequences have weights of their own: such a length. */
   readonly shortContext?: number | undefined;
-  readonly places: Places;
+  /** Where files of each kind have the weights. */
+  readonly huggingface: Places;
+  readonly gguf?: Places;
   readonly basePrefix?: string | undefined;
   readonly ignorable?: readonly RegExp[] | undefined;
   readonly positionsOf?: PositionRule;
@@ -36,7 +38,7 @@ export function textModel(parts: TextModelParts): Model {
   const spec = parts.spec(contextLength);
   const generate = generateGraph(spec);
   const others = parts.shortContext === undefined ? [] : [generateGraph(parts.spec(parts.shortContext))];
-  const weights = findWeights([generate, ...others], { ...parts, name: checkpoint.name, tensors: checkpoint.tensors });
+  const weights = findWeights([generate, ...others], searchIn(parts));
   return {
     family,
     parameters: countParameters(weights),
@@ -48,6 +50,8 @@ export function textModel(parts: TextModelParts): Model {
     embeddingSize: spec.embeddingWidth ?? spec.width,
     weights,
     positionsOf: parts.positionsOf,
+    huggingface: { places: parts.huggingface, basePrefix: parts.basePrefix ?? "" },
+    fileKind: checkpoint.kind,
     summary: summaryOf(spec, contextLength),
     graphs: ({ contextLength: longest = contextLength }: GraphOptions = {}) => {
       const wanted = longest === contextLength || !parts.dependsOnLength ? spec : parts.spec(longest);

@@ -2,24 +2,24 @@
 import type { Weight } from "../backends/backend.ts";
 import { size } from "../tensor/shape.ts";
 import { decodeTensor, type StoredTensor } from "../tensor/stored.ts";
-import { allRows, rowCount, type MadePlace, type TensorFinder, type Wanted, whole } from "./weights-finder.ts";
+import { allRows, rowCount, type MadePlace, type StoredAt, type TensorFinder, type Wanted, whole } from "./weights-finder.ts";
+
+const located = (at: StoredAt, place: (finder: TensorFinder, wanted: Wanted) => Weight): MadePlace => Object.assign(place, { at });
 
 /** Rows of a larger tensor: the weight's rows start after `before`, and the whole has `total` rows. Elements, where it is a vector. */
-export const part =
-  (name: string, before: number, total: number): MadePlace =>
-  (finder, wanted) => {
+export const part = (name: string, before: number, total: number): MadePlace =>
+  located({ tensor: name, row: (row) => before + row }, (finder, wanted) => {
     const tensor = finder.tensor(name.replace("#", wanted.layer));
     const vector = wanted.shape.length === 1;
     check(finder, tensor, vector ? [total] : [total, ...wanted.shape.slice(1)]);
     const count = wanted.shape[0]!;
     if (vector) return computed(wanted, async () => (await decodeTensor(tensor)).slice(before, before + count));
     return { shape: wanted.shape, content: { rows: [{ tensor, first: before, count }] } };
-  };
+  });
 
 /** Query, key or value (`index` 0, 1, 2) of a tensor that holds them head by head: q of head 0, k of head 0, v of head 0, q of head 1, ... */
-export const byHead =
-  (name: string, heads: number, index: 0 | 1 | 2): MadePlace =>
-  (finder, wanted) => {
+export const byHead = (name: string, heads: number, index: 0 | 1 | 2): MadePlace =>
+  located({ tensor: name, row: (row, count) => rowByHead(row, count / heads, index) }, (finder, wanted) => {
     const tensor = finder.tensor(name.replace("#", wanted.layer));
     check(finder, tensor, [wanted.shape[0]! * 3, ...wanted.shape.slice(1)]);
     const headSize = wanted.shape[0]! / heads;
@@ -28,14 +28,16 @@ export const byHead =
       return { shape: wanted.shape, content: { rows: starts.map((first) => ({ tensor, first, count: headSize })) } };
     return computed(wanted, async () => {
       const all = await decodeTensor(tensor);
-      return Float32Array.from({ length: wanted.shape[0]! }, (_, i) => all[starts[Math.floor(i / headSize)]! + (i % headSize)]!);
+      return Float32Array.from({ length: wanted.shape[0]! }, (_, i) => all[rowByHead(i, headSize, index)]!);
     });
-  };
+  });
+
+const rowByHead = (row: number, headSize: number, index: number): number =>
+  (3 * Math.floor(row / headSize) + index) * headSize + (row % headSize);
 
 /** Columns of a matrix stored as [inputs, outputs], from column `before` of `total`. */
-export const transposed =
-  (name: string, before = 0, total?: number): MadePlace =>
-  (finder, wanted) => {
+export const transposed = (name: string, before = 0, total?: number): MadePlace =>
+  located({ tensor: name, row: (row) => before + row, transposed: true }, (finder, wanted) => {
     const tensor = finder.tensor(name.replace("#", wanted.layer));
     const [outputs, inputs] = wanted.shape as [number, number];
     const columns = total ?? outputs;
@@ -46,16 +48,15 @@ export const transposed =
       for (let i = 0; i < inputs; i++) for (let o = 0; o < outputs; o++) values[o * inputs + i] = all[i * columns + before + o]!;
       return values;
     });
-  };
+  });
 
 /** A norm's weight stored as its difference from 1. */
-export const plusOne =
-  (name: string): MadePlace =>
-  (finder, wanted) => {
+export const plusOne = (name: string): MadePlace =>
+  located({ tensor: name, row: (row) => row, offset: 1 }, (finder, wanted) => {
     const tensor = finder.tensor(name.replace("#", wanted.layer));
     check(finder, tensor, wanted.shape);
     return computed(wanted, async () => (await decodeTensor(tensor)).map((v) => v + 1));
-  };
+  });
 
 /** A matrix for each expert, one tensor each; `@` stands for the expert. */
 export const perExpert =

@@ -2,6 +2,7 @@
 import type { RowRange, Weight, Weights } from "../backends/backend.ts";
 import { inOrder, sourceName, type Graph } from "../graph/value.ts";
 import { FrugalError, nearest } from "../tensor/error.ts";
+import type { Checkpoint } from "./family.ts";
 import { type Shape, size } from "../tensor/shape.ts";
 import type { StoredTensor } from "../tensor/stored.ts";
 
@@ -22,7 +23,27 @@ export interface Wanted {
 
 /** Where a weight is: a tensor's name, with `#` for the layer, used as it is stored; or how to make it (weight-places.ts). */
 export type Place = string | MadePlace;
-export type MadePlace = (finder: TensorFinder, wanted: Wanted) => Weight;
+export interface MadePlace {
+  (finder: TensorFinder, wanted: Wanted): Weight;
+  /** Where it lies in its tensor, for those who read and write adapters and merged files; absent where it is not one tensor's. */
+  readonly at?: StoredAt;
+}
+
+/** How a weight lies in a checkpoint's tensor. */
+export interface StoredAt {
+  /** With `#` for the layer. */
+  readonly tensor: string;
+  /** The row of the tensor (the column, where it is transposed) that holds row `row` of a weight with `count` rows. */
+  row(row: number, count: number): number;
+  /** Stored as [inputs, outputs]. */
+  readonly transposed?: boolean;
+  /** The weight is what is stored and so much more. */
+  readonly offset?: number;
+}
+
+/** Where a place is, if it is in one tensor. */
+export const storedAt = (place: Place): StoredAt | undefined =>
+  typeof place === "string" ? { tensor: place, row: (row) => row } : place.at;
 
 /** By the weight's name in the graph, with `#` for the layer: "layers.#.mlp.up". */
 export type Places = Readonly<Record<string, Place>>;
@@ -37,6 +58,21 @@ export interface Search {
   /** Tensors that change no result. */
   readonly ignorable?: readonly RegExp[] | undefined;
 }
+
+/** The search in a checkpoint, by the places of its kind of file. */
+export const searchIn = (of: {
+  readonly checkpoint: Checkpoint;
+  readonly huggingface: Places;
+  readonly gguf?: Places;
+  readonly basePrefix?: string | undefined;
+  readonly ignorable?: readonly RegExp[] | undefined;
+}): Search => ({
+  name: of.checkpoint.name,
+  tensors: of.checkpoint.tensors,
+  places: of.checkpoint.kind === "gguf" ? (of.gguf ?? {}) : of.huggingface,
+  basePrefix: of.basePrefix,
+  ignorable: of.ignorable,
+});
 
 /** The weights of the graphs. Throws FRUGAL_NOT_FOUND for a missing tensor, FRUGAL_BAD_CONFIG for a wrong shape, FRUGAL_UNSUPPORTED for one left over. */
 export function findWeights(graphs: Iterable<Graph>, search: Search): Weights {
