@@ -44,6 +44,7 @@ const known: readonly (readonly [string, Value, readonly number[]])[] = [
     [-1, -2],
   ],
   ["reshape", b.reshape(x, { shape: [3, 2] }), [1, 2, 3, 4, 5, 6]],
+  ["detach", b.detach(x), [1, 2, 3, 4, 5, 6]],
   ["transpose", b.transpose(x), [1, 4, 2, 5, 3, 6]],
   ["transpose", b.transpose(b.reshape(v(1, 2, 3, 4, 5, 6, 7, 8), { shape: [2, 2, 2] })), [1, 3, 2, 4, 5, 7, 6, 8]],
   ["slice", b.slice(x, { axis: 1, start: 1, length: 2 }), [2, 3, 5, 6]],
