@@ -82,6 +82,18 @@ struct Checker {
     const Array &x = (*this)[0], &w = (*this)[1], &y = (*this)[2];
     return counts(3, 0, 0) && all_numbers(0, 3) && x.last() == w.last() && y.last() == w.rows() && y.rows() == x.rows();
   }
+  bool gemm() const {
+    if (!counts(4, 2, 1) || !numbers((*this)[0]) || !numbers((*this)[2])) return false;
+    const Array &x = (*this)[0], &w = (*this)[1], &y = (*this)[2], &residual = (*this)[3];
+    if (x.rank != 2 || y.rank != 2 || (!absent(residual) && (!numbers(residual) || !same_size(residual, y)))) return false;
+    const int64_t rows = integer(0) ? x.dim[1] : x.dim[0], inner = integer(0) ? x.dim[0] : x.dim[1];
+    if (w.matrix) {
+      if (!filled(w) || w.matrix->experts != 1) return false;
+      const int64_t outputs = integer(1) ? w.matrix->inputs : w.matrix->rows, inputs = integer(1) ? w.matrix->rows : w.matrix->inputs;
+      return y.dim[0] == rows && y.dim[1] == outputs && inner == inputs;
+    }
+    return numbers(w) && w.rank == 2 && y.dim[0] == rows && y.dim[1] == w.dim[integer(1) ? 1 : 0] && inner == w.dim[integer(1) ? 0 : 1];
+  }
   bool gather() const {
     if (!counts(3, 1, 0) || !all_numbers(1, 3)) return false;
     const Array &table = (*this)[0], &ids = (*this)[1], &y = (*this)[2];
@@ -217,7 +229,8 @@ struct Checker {
 
 static bool is_written(const Step& step, int i) {
   if (step.kernel == kKernel_cache_write || step.kernel == kKernel_check_finite) return false;
-  return step.kernel == kKernel_linear ? i >= 2 && (i - 2) % 5 == 2 : i == step.array_count - 1;
+  if (step.kernel == kKernel_linear) return i >= 2 && (i - 2) % 5 == 2;
+  return i == (step.kernel == kKernel_gemm ? 2 : step.array_count - 1);
 }
 // Kernels whose result may lie where an operand lies.
 static bool works_in_place(int kernel) {
@@ -256,6 +269,7 @@ static bool follows_rule(const Step& step) {
     case kKernel_expert_linear: return check.expert_linear();
     case kKernel_expert_matmul: return check.expert_matmul();
     case kKernel_matmul: return check.matmul();
+    case kKernel_gemm: return check.gemm();
     case kKernel_gather: return check.gather();
     case kKernel_cache_write: return check.cache_write();
     case kKernel_cache_attend: return check.cache_attend();

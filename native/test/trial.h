@@ -61,6 +61,8 @@ class Trial {
   void cache(int format, int64_t pages, std::vector<int32_t> layers) {
     cache_format_ = format, cache_pages_ = pages, layers_ = std::move(layers);
   }
+  // Bytes of scratch a thread has.
+  void scratch(size_t bytes) { scratch_ = bytes; }
   void step(int kernel, std::initializer_list<Place> places, std::initializer_list<int32_t> integers = {},
             const std::vector<float>& numbers = {});
   void step(int kernel, const std::vector<Place>& places, const std::vector<int32_t>& integers, const std::vector<float>& numbers);
@@ -88,6 +90,7 @@ class Trial {
   std::vector<std::vector<uint8_t>> stored_;
   std::vector<RowSource> sources_;
   int32_t arena_ = 0;
+  size_t scratch_ = size_t(1) << 16;
   int cache_format_ = 0, program_ = -1;
   int64_t cache_pages_ = 0;
   std::vector<int32_t> layers_;

@@ -8,6 +8,7 @@ export const kernels = [
   "expert_linear",
   "expert_matmul",
   "matmul",
+  "gemm",
   "gather",
   "cache_write",
   "cache_attend",
