@@ -281,6 +281,8 @@ export interface GrowingFile {
   readonly byteLength: number;
   /** Writes at a given place, so two writers of the same content do no harm. */
   writeAt(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Makes what was written survive a power cut. */
+  sync(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -291,10 +293,57 @@ export async function openGrowing(path: string): Promise<GrowingFile> {
   return {
     byteLength: (await handle.stat()).size,
     writeAt: (offset, bytes) => naming(path, "write it", () => writeFully(handle, bytes, offset)),
+    sync: () => naming(path, "write it", () => handle.sync()),
     async close() {
       await naming(path, "write it", () => handle.sync()).finally(() => handle.close());
     },
   };
+}
+
+/** Writes a new file in one step; false where there is one already, which stays as it is. */
+export async function createNew(path: string, text: string): Promise<boolean> {
+  const temporary = temporaryBeside(path);
+  try {
+    await naming(path, "create it", () => promises().writeFile(temporary, text, { flag: "wx" }));
+    await promises().link(temporary, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw fileError(error, path, "create it");
+  } finally {
+    await promises().rm(temporary, { force: true });
+  }
+}
+
+/** A running process: its id, and where the system tells it, when it began, for ids are used again. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly began?: string;
+}
+
+export async function thisProcess(): Promise<ProcessIdentity> {
+  const pid = globalThis.process.pid;
+  const began = await beginningOf(pid);
+  return { pid, ...(began === undefined ? {} : { began }) };
+}
+
+export async function isRunning({ pid, began }: ProcessIdentity): Promise<boolean> {
+  try {
+    globalThis.process.kill(pid, 0);
+  } catch (error) {
+    // It is another user's, and it is there.
+    if (codeOf(error) !== "EPERM") return false;
+  }
+  const now = await beginningOf(pid);
+  return began === undefined || now === undefined || now === began;
+}
+
+/** Field 22 of Linux's /proc/PID/stat, after the name in brackets, which may hold anything: ticks since the machine began. */
+async function beginningOf(pid: number): Promise<string | undefined> {
+  const text = await promises()
+    .readFile(`/proc/${pid}/stat`, "utf8")
+    .catch(() => "");
+  return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
 }
 
 /** The hash of `prefix` followed by the file's content, as lower-case hexadecimal digits. */

@@ -1,4 +1,5 @@
 /** A text being written: an awaitable of the whole result, and an iterable of its parts as they come. */
+import { type Awaitable, startAwaitable } from "../tensor/awaitable.ts";
 import type { Alternative } from "./logprobs.ts";
 
 export interface Part {
@@ -41,7 +42,7 @@ export interface GenerationResult {
  * Await it for the whole result, or iterate over its parts; both may be done, and more than once. Leaving the loop early stops the writing:
  * awaiting it then rejects with an AbortError, as it does with the signal's reason after an abort.
  */
-export interface Generation extends PromiseLike<GenerationResult>, AsyncIterable<Part> {
+export interface Generation extends Awaitable<Part, GenerationResult> {
   /** The text as it comes, as a web stream; cancelling it stops the writing. */
   toReadableStream(): ReadableStream<string>;
 }
@@ -51,50 +52,11 @@ export function startGeneration(
   write: (emit: (part: Part) => void, signal: AbortSignal) => Promise<GenerationResult>,
   signal?: AbortSignal,
 ): Generation {
-  const own = new AbortController();
-  const parts: Part[] = [];
-  let ended = false;
-  let wake: (() => void)[] = [];
-  const notify = (): void => {
-    const waiting = wake;
-    wake = [];
-    for (const go of waiting) go();
-  };
-  const result = write(
-    (part) => {
-      parts.push(part);
-      notify();
-    },
-    signal === undefined ? own.signal : AbortSignal.any([signal, own.signal]),
-  ).finally(() => {
-    ended = true;
-    notify();
-  });
-  // Whoever only iterates gets a failure there; the promise must not be reported as unhandled beside.
-  result.catch(() => undefined);
-
-  async function* iterate(): AsyncGenerator<Part, void, void> {
-    let at = 0;
-    let complete = false;
-    try {
-      for (;;) {
-        while (at < parts.length) yield parts[at++]!;
-        if (ended) break;
-        await new Promise<void>((resolve) => wake.push(resolve));
-      }
-      complete = true;
-      await result;
-    } finally {
-      if (!complete) own.abort();
-    }
-  }
-
+  const started = startAwaitable(write, signal);
   return {
-    // oxlint-disable-next-line unicorn/no-thenable -- being awaitable is this object's purpose
-    then: (fulfilled, rejected) => result.then(fulfilled, rejected),
-    [Symbol.asyncIterator]: iterate,
+    ...started,
     toReadableStream() {
-      const iterator = iterate();
+      const iterator = started[Symbol.asyncIterator]();
       return new ReadableStream<string>({
         async pull(controller) {
           for (;;) {
@@ -104,7 +66,7 @@ export function startGeneration(
           }
         },
         async cancel() {
-          await iterator.return();
+          await iterator.return?.();
         },
       });
     },
