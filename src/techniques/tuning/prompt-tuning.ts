@@ -1,0 +1,122 @@
+/**
+ * Prompt tuning (Lester, Al-Rfou, Constant 2021, arXiv 2104.08691): P learned embeddings stand in front of the text; nothing else is trained.
+ *
+ * Weights: `prompt.embedding` [P, width of embeddings]; PEFT calls it `prompt_embeddings`. The rows are put in place of rows of the embedding
+ * table, before a family scales them: Gemma's files hold rows that are scaled already (`embeddingScale` tells by how much).
+ */
+import type { Graph, Value } from "../../graph/value.ts";
+import { sourceName, valuesOf } from "../../graph/value.ts";
+import { rewrite } from "../../graph/rewrite.ts";
+import { createBuilder } from "../../ops/builder.ts";
+import type { Builder } from "../../ops/op.ts";
+import { FrugalError } from "../../tensor/error.ts";
+import { checkOptions } from "../../tensor/options.ts";
+import type { Shape } from "../../tensor/shape.ts";
+import type { TechniqueContext, TuningTechnique } from "../../training/technique.ts";
+import { withAdded } from "./added-weights.ts";
+import { idsBelow, normalNumbers } from "./initial-numbers.ts";
+import { usersOf } from "./linear-ends.ts";
+import { checkVirtualTokens, putRows, virtualRows } from "./virtual-rows.ts";
+
+export interface PromptTuningOptions {
+  /** Learned rows in front of the text. */
+  readonly virtualTokens: number;
+  /**
+   * vocabulary: embeddings of random tokens (the paper's "sampled vocabulary"); random: normal numbers of unit scale, as PEFT begins;
+   * ids: the embeddings of these tokens, repeated or cut to the number of rows.
+   */
+  readonly initial?: "vocabulary" | "random" | { readonly ids: readonly number[] } | undefined;
+}
+
+export const promptName = "prompt.embedding";
+
+export function promptTuning(options: PromptTuningOptions): TuningTechnique {
+  checkOptions("prompt tuning", options, ["virtualTokens", "initial"]);
+  const { virtualTokens, initial = "vocabulary" } = options;
+  checkVirtualTokens("prompt tuning", virtualTokens);
+  checkInitial(initial);
+  const serve = (graph: Graph): Graph =>
+    withPrompt(graph, virtualTokens, "prompt tuning", (b, width) => b.weight(promptName, [virtualTokens, width]));
+  return {
+    name: "prompt",
+    paper: {
+      title: "The Power of Scale for Parameter-Efficient Prompt Tuning",
+      authors: "Brian Lester, Rami Al-Rfou, Noah Constant",
+      year: 2021,
+      url: "https://arxiv.org/abs/2104.08691",
+    },
+    survey: "4.2 tuning: additive",
+    changes: "graph",
+    serve,
+    async apply(model, context) {
+      const made = withAdded(model, serve(model.graph), "prompt tuning", (name, shape) => firstRows(initial, name, shape, context));
+      if (typeof initial === "object") expectIds(initial.ids, embeddingOf(model.graph).inputs[0]!.shape[0] as number);
+      return { ...made, virtualTokens };
+    },
+  };
+}
+
+/** The graph with rows of a table [P, width] in place of the embeddings of virtual rows. */
+export function withPrompt(graph: Graph, count: number, technique: string, table: (b: Builder, width: number) => Value): Graph {
+  const embedding = embeddingOf(graph);
+  const b = createBuilder();
+  const rows = virtualRows(b, graph, count, technique);
+  return rewrite(graph, (value, original) =>
+    original === embedding ? putRows(b, value, table(b, value.shape[1] as number), rows) : value,
+  );
+}
+
+/** What embeddings are multiplied by before the layers see them; 1 in most families. */
+export function embeddingScale(graph: Graph): number {
+  const users = usersOf(valuesOf(graph)).get(embeddingOf(graph)) ?? [];
+  const by = users.length === 1 ? users[0]!.attributes["by"] : undefined;
+  return typeof by === "number" ? by : 1;
+}
+
+/** The value that looks tokens up. */
+function embeddingOf(graph: Graph): Value {
+  const found = valuesOf(graph).find(
+    ({ inputs: [table, ids] }) => ids?.op === "input" && sourceName(ids) === "tokens" && table?.op === "weight",
+  );
+  if (found === undefined)
+    throw new FrugalError("FRUGAL_UNSUPPORTED", "prompt tuning: the model looks no tokens up in a table; take a model that reads text");
+  return found;
+}
+
+async function firstRows(
+  initial: NonNullable<PromptTuningOptions["initial"]>,
+  name: string,
+  shape: Shape,
+  { seed, numbers }: TechniqueContext,
+): Promise<Float32Array> {
+  if (initial === "random") return normalNumbers(seed, name, shape, 1);
+  const [count, width] = shape as readonly [number, number];
+  const table = await numbers("embedding");
+  const chosen = initial === "vocabulary" ? idsBelow(seed, name, count, table.length / width) : initial.ids;
+  const rows = new Float32Array(count * width);
+  for (let i = 0; i < count; i++) {
+    const id = chosen[i % chosen.length]!;
+    rows.set(table.subarray(id * width, (id + 1) * width), i * width);
+  }
+  return rows;
+}
+
+function checkInitial(initial: unknown): void {
+  if (initial === "vocabulary" || initial === "random") return;
+  const ids = typeof initial === "object" && initial !== null && "ids" in initial ? initial.ids : undefined;
+  if (Array.isArray(ids) && ids.length > 0) return;
+  throw new FrugalError(
+    "FRUGAL_BAD_ARGUMENT",
+    `prompt tuning: initial is ${JSON.stringify(initial)}; give "vocabulary", "random", or { ids } with at least one token`,
+    { option: "initial" },
+  );
+}
+
+function expectIds(ids: readonly number[], vocabulary: number): void {
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
+  if (wrong === undefined) return;
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `prompt tuning: initial ids hold ${wrong}; tokens go from 0 to ${vocabulary - 1}`, {
+    option: "initial",
+    id: wrong,
+  });
+}
