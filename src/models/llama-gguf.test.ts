@@ -87,9 +87,13 @@ describe("options", () => {
 it.each([
   ["llama-2", "Q8_0", /tokenizer\.json: .* cannot be said in a GGUF file/],
   ["llama-3", "Q4_K", /not whole blocks of 256 as Q4_K needs/],
-  ["llama-3", "IQ4_NL", /IQ4_NL is a format that is only read/],
   ["llama-yarn", "F16", /rotary scaling "yarn" cannot be written/],
   ["gpt-2", "F16", /model_type "gpt2" cannot be written/],
 ])("refuses %s in %s", async (name, format, message) => {
   await expect(written(name, { format: formatByName(format) })).rejects.toThrow(message);
+});
+
+it("refuses formats that are only read", async () => {
+  const { encode: _, ...format } = formatByName("F16");
+  await expect(written("llama-3", { format })).rejects.toThrow(/F16 is a format that is only read/);
 });
