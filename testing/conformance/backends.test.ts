@@ -14,7 +14,15 @@ const native = (instructionSet: string, threads: number): Implementation => ({
     if ("reason" in made) throw new Error(made.reason);
     return made.backend;
   },
-  skips: { toFloat: training, oneHot: training, rowSequences: training, attentionBias: training },
+  skips: {
+    toFloat: training,
+    oneHot: training,
+    rowSequences: training,
+    attentionBias: training,
+    noise: training,
+    blockQuantize: training,
+    blockDequantize: training,
+  },
   tolerances: {},
   // Activations are rounded to 8 bits where weights are quantised.
   weightTolerance: (format) => (["F32", "F16", "BF16"].includes(format) ? 1e-5 : 2e-2),
