@@ -27,23 +27,27 @@ export interface LinearSite extends Linear {
 export type Targets = string | readonly string[];
 
 /** What Hugging Face's decoders and encoders call them. */
-const aliases: ReadonlyMap<string, readonly string[]> = new Map([
-  ...["q_proj", "q_lin"].map((name) => [name, ["attention.query"]] as const),
-  ...["k_proj", "k_lin"].map((name) => [name, ["attention.key"]] as const),
-  ...["v_proj", "v_lin"].map((name) => [name, ["attention.value"]] as const),
-  ...["o_proj", "out_proj", "out_lin"].map((name) => [name, ["attention.output"]] as const),
-  ["gate_proj", ["mlp.gate"]],
-  ...["up_proj", "c_fc", "fc1", "dense_h_to_4h", "lin1"].map((name) => [name, ["mlp.up"]] as const),
-  ...["down_proj", "fc2", "dense_4h_to_h", "lin2"].map((name) => [name, ["mlp.down"]] as const),
-  ["c_proj", ["attention.output", "mlp.down"]],
-  ["lm_head", ["head"]],
+const aliases: ReadonlyMap<string, readonly string[]> = named([
+  ["q_proj q_lin", "attention.query"],
+  ["k_proj k_lin", "attention.key"],
+  ["v_proj v_lin", "attention.value"],
+  ["o_proj out_proj out_lin", "attention.output"],
+  ["gate_proj", "mlp.gate"],
+  ["up_proj c_fc fc1 dense_h_to_4h lin1", "mlp.up"],
+  ["down_proj fc2 dense_4h_to_h lin2", "mlp.down"],
+  ["c_proj", "attention.output mlp.down"],
+  ["lm_head", "head"],
 ]);
 
 /** Hugging Face's products that hold several of ours side by side. */
-const fused: ReadonlyMap<string, readonly string[]> = new Map([
-  ...["c_attn", "qkv_proj", "query_key_value"].map((name) => [name, ["query", "key", "value"]] as const),
-  ["gate_up_proj", ["mlp.gate", "mlp.up"]],
+const fused: ReadonlyMap<string, readonly string[]> = named([
+  ["c_attn qkv_proj query_key_value", "query key value"],
+  ["gate_up_proj", "mlp.gate mlp.up"],
 ]);
+
+function named(rows: readonly (readonly [theirs: string, ours: string])[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(rows.flatMap(([theirs, ours]) => theirs.split(" ").map((name) => [name, ours.split(" ")] as const)));
+}
 
 const everyLinear = "all-linear";
 
