@@ -17,10 +17,14 @@ const layers = [
 
 const tests = "*.test.ts";
 // Where the operating system may be seen: everything else also runs in browsers.
-const systemFiles = ["src/backends/native/**", "src/formats/files.ts", "src/cli/**", "src/server/**"];
+const rankFiles = ["src/training/collectives/workers.ts", "src/training/collectives/mpi.ts"];
+const systemFiles = ["src/backends/native/**", "src/formats/files.ts", ...rankFiles, "src/cli/**", "src/server/**"];
 const systemGlobals = ["process", "Buffer", "require", "module", "__dirname", "__filename", "global", "setImmediate"];
 
-const systemImports = { regex: "^node:", message: "only backends/native, formats/files.ts, server and cli may import node: modules" };
+const systemImports = {
+  regex: "^node:",
+  message: "only backends/native, formats/files.ts, training/collectives (workers.ts, mpi.ts), server and cli may import node: modules",
+};
 const outsideImports = (up) => ({ regex: `^${up}\\.\\./`, message: "src may not import from outside src; only tests import testing/" });
 const publicImports = (up) => ({ regex: `^${up}[^/]+\\.ts$`, message: "the public API stands above every layer; import the layer itself" });
 const layerImports = (up, folder, higher) => ({
@@ -50,6 +54,7 @@ function layerOverrides(folder, row) {
       ...(folder === "formats" && depth === 1
         ? [{ files: ["src/formats/files.ts"], rules: restrict([...always, outsideImports(up)]) }]
         : []),
+      ...(folder === "training" && depth === 2 ? [{ files: rankFiles, rules: restrict([...always, outsideImports(up)]) }] : []),
       { files: [`${inner}${tests}`], rules: restrict(always) },
     ];
   });

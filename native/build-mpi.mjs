@@ -18,7 +18,9 @@ if (compile.error) {
 }
 if (compile.status !== 0 || link.status !== 0) stop("mpicc does not answer --showme:compile: it is not Open MPI's; install libopenmpi-dev");
 
-const compiler = [process.env.CXX, "clang++", "clang++-16", "g++", "c++"].find((name) => name && spawnSync(name, ["--version"]).status === 0);
+const compiler = [process.env.CXX, "clang++", "clang++-16", "g++", "c++"].find(
+  (name) => name && spawnSync(name, ["--version"]).status === 0,
+);
 if (!compiler) stop("no C++ compiler found; install clang or g++ to train over Open MPI");
 const headers = [join(dirname(dirname(process.execPath)), "include/node"), "/usr/include/node", "/usr/local/include/node"].find((folder) =>
   existsSync(join(folder, "node_api.h")),
@@ -38,7 +40,8 @@ const flags = [
 ];
 const all = [...flags, source, "-shared", ...words(link.stdout), "-ldl", "-pthread"];
 const wanted = `${compiler} ${all.join(" ")}`;
-const fresh = existsSync(target) && existsSync(stamp) && statSync(target).mtimeMs >= statSync(source).mtimeMs && readFileSync(stamp, "utf8") === wanted;
+const fresh =
+  existsSync(target) && existsSync(stamp) && statSync(target).mtimeMs >= statSync(source).mtimeMs && readFileSync(stamp, "utf8") === wanted;
 if (!fresh) {
   mkdirSync(dirname(target), { recursive: true });
   const part = `${target}.${process.pid}`;

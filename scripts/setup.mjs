@@ -78,7 +78,10 @@ const compilers = ["clang++", ...[20, 19, 18, 17, 16, 15, 14].map((version) => `
 
 /** The C++ compiler to build with: $CXX, else the first known one on the PATH; undefined where there is none. */
 export function findCompiler({ CXX, PATH = "" } = process.env) {
-  if (CXX) return CXX;
+  return CXX || compilers.find((name) => isOnPath(name, PATH));
+}
+
+function isOnPath(name, PATH = process.env.PATH ?? "") {
   const isExecutable = (path) => {
     try {
       accessSync(path, constants.X_OK);
@@ -87,8 +90,7 @@ export function findCompiler({ CXX, PATH = "" } = process.env) {
       return false;
     }
   };
-  const folders = PATH.split(delimiter);
-  return compilers.find((name) => folders.some((folder) => isExecutable(join(folder, name))));
+  return PATH.split(delimiter).some((folder) => isExecutable(join(folder, name)));
 }
 
 /** Builds the native core if it can. Never fails set-up: without it the reference backend runs. */
@@ -98,7 +100,8 @@ function buildNative(root, say) {
   const compiler = findCompiler();
   if (!compiler) return { name: "reference", reason: "slow: no C++ compiler found; install clang or g++ and run npm run setup" };
   mkdirSync(join(root, "native/build"), { recursive: true }); // first: a new folder changes the time of native/
-  const inputs = JSON.stringify([newestChange(join(root, "native")), compiler, process.version, process.arch]);
+  const hasMpi = isOnPath("mpicc");
+  const inputs = JSON.stringify([newestChange(join(root, "native")), compiler, process.version, process.arch, hasMpi]);
   const record = join(root, "native/build/.setup.json");
   const known = readRecord(record);
   if (known?.inputs === inputs) return known.backend;
@@ -114,8 +117,17 @@ function buildNative(root, say) {
     status === 0
       ? { name: "native", reason: `built with ${compiler}` }
       : { name: "reference", reason: `slow: the native core did not build with ${compiler}; run node native/build.mjs to see why` };
+  if (hasMpi) buildMpi(root, say, compiler);
   writeFileSync(record, JSON.stringify({ inputs, backend }));
   return backend;
+}
+
+/** The addon for training over Open MPI, where that is installed. Never fails set-up: without it training runs on one machine. */
+function buildMpi(root, say, compiler) {
+  const script = join(root, "native/build-mpi.mjs");
+  if (!existsSync(script)) return;
+  const { status, stderr } = spawnSync(process.execPath, [script], { cwd: root, encoding: "utf8", env: { ...process.env, CXX: compiler } });
+  say(status === 0 ? "set-up: built the addon for Open MPI" : `set-up: no training over Open MPI: ${stderr.trim().split("\n")[0]}`);
 }
 
 function readRecord(path) {

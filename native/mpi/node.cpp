@@ -28,7 +28,7 @@ struct Request {
   int bytes = 0;
   Clock::time_point deadline;
   MPI_Request handle = MPI_REQUEST_NULL;
-  // Empty where it went well, "late" at the deadline, else what MPI says.
+  // Empty where it went well, "late" at the deadline, "abandoned" where nobody waits any more, else what MPI says.
   std::string outcome;
   napi_deferred deferred = nullptr;
   napi_ref kept = nullptr;  // the array, which JS must not collect meanwhile
@@ -42,7 +42,7 @@ struct World {
   std::mutex mutex;
   std::condition_variable wake;
   std::vector<std::unique_ptr<Request>> incoming;
-  bool ending = false;
+  bool ending = false, abandoned = false;
   std::atomic<bool> inside{false};  // a call that blocks: starting, finishing
   int rank = 0, size = 0;
   int pending = 0;  // touched by the event loop only
@@ -111,16 +111,31 @@ void settle_later(std::unique_ptr<Request> request) {
   if (napi_call_threadsafe_function(world.settled, request.get(), napi_tsfn_blocking) == napi_ok) request.release();
 }
 
+// MPI may still write to the buffer: it stays with us, and so does the reference to it.
+void leave(std::unique_ptr<Request> request, const char* outcome) {
+  request->outcome = outcome;
+  settle_later(std::move(request));
+}
+
 void drive() {
   std::vector<std::unique_ptr<Request>> active;
   int idle = 0;
   for (;;) {
     std::vector<std::unique_ptr<Request>> fresh;
+    bool abandoned = false;
     {
       std::unique_lock lock(world.mutex);
       if (active.empty()) world.wake.wait(lock, [] { return world.ending || !world.incoming.empty(); });
       if (world.ending) return;
       fresh.swap(world.incoming);
+      abandoned = world.abandoned;
+    }
+    if (abandoned) {
+      for (auto* list : {&fresh, &active}) {
+        for (auto& request : *list) leave(std::move(request), "abandoned");
+        list->clear();
+      }
+      continue;
     }
     bool moved = !fresh.empty();
     for (auto& request : fresh) {
@@ -131,11 +146,8 @@ void drive() {
     for (size_t i = 0; i < active.size();) {
       Request& r = *active[i];
       if (over(r)) settle_later(std::move(active[i]));
-      else if (now > r.deadline) {
-        // The buffer may still be written to: it stays with us, and so does the reference to it.
-        r.outcome = "late";
-        napi_call_threadsafe_function(world.settled, active[i].release(), napi_tsfn_blocking);
-      } else {
+      else if (now > r.deadline) leave(std::move(active[i]), "late");
+      else {
         i++;
         continue;
       }
@@ -156,7 +168,7 @@ napi_value fail(napi_env env, const char* message) {
 void settle(napi_env env, napi_value, void*, void* raw) {
   std::unique_ptr<Request> request(static_cast<Request*>(raw));
   if (!env) return;
-  if (request->kept && request->outcome != "late") napi_delete_reference(env, request->kept);
+  if (request->kept && request->outcome != "late" && request->outcome != "abandoned") napi_delete_reference(env, request->kept);
   if (--world.pending == 0) napi_unref_threadsafe_function(env, world.settled);
   napi_value value;
   if (request->kind == Kind::start && request->outcome.empty()) {
@@ -247,13 +259,23 @@ napi_value finish(napi_env env, napi_callback_info) {
   return enqueue(env, std::move(request));
 }
 
+// abandon(): all that waits, and all that follows, ends with "abandoned".
+napi_value abandon(napi_env, napi_callback_info) {
+  {
+    std::lock_guard lock(world.mutex);
+    world.abandoned = true;
+  }
+  world.wake.notify_one();
+  return nullptr;
+}
+
 }  // namespace
 
 NAPI_MODULE_INIT() {
   const struct {
     const char* name;
     napi_callback call;
-  } functions[] = {{"start", start}, {"send", send}, {"receive", receive}, {"finish", finish}};
+  } functions[] = {{"start", start}, {"send", send}, {"receive", receive}, {"finish", finish}, {"abandon", abandon}};
   for (const auto& f : functions) {
     napi_value value;
     napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.call, nullptr, &value);

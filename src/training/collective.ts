@@ -43,8 +43,10 @@ export interface Collective {
   barrier(): Promise<void>;
   /** The ranks that give the same whole number, in their order here, as a collective of their own. */
   split(group: number): Promise<Collective>;
-  /** Ends it; the last call of every rank. */
+  /** Ends it, in order: the last call of every rank. Does nothing where a call failed before. */
   dispose(): Promise<void>;
+  /** Ends it out of order: calls here reject with the reason, and the other ranks hear that this one is lost, or find out at their time-out. */
+  abandon(reason: unknown): void;
 }
 
 /** Where near-equal parts of an array begin and end: `offsets[rank]` to `offsets[rank + 1]`. */

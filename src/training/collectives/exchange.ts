@@ -47,6 +47,13 @@ function collectiveOf(group: Group): Collective {
   const queues = new Map<string, Promise<unknown>>();
   let sequence = 0;
 
+  /** Others hear of it where the transport can tell them: the ranks that wait for this one need not wait for their time-out. */
+  function breakWith(error: unknown, culprit: number): void {
+    if (state.broken !== undefined) return;
+    state.broken = { error };
+    transport.abandon(culprit);
+  }
+
   /** Runs after the calls before it; a failure is the last word of this collective and its groups. */
   function call<T>(queue: string, work: (deadline: () => number) => Promise<T>): Promise<T> {
     const run = async (): Promise<T> => {
@@ -59,7 +66,9 @@ function collectiveOf(group: Group): Collective {
           group.signal,
         );
       } catch (error) {
-        state.broken ??= { error };
+        if (error instanceof FrugalError && error.code === "FRUGAL_RANK_LOST") breakWith(error, Number(error.fields["rank"]));
+        else if (group.signal?.aborted === true) breakWith(error, transport.rank);
+        else state.broken ??= { error };
         throw error;
       }
     };
@@ -185,7 +194,13 @@ function collectiveOf(group: Group): Collective {
         state.nextLane = next + 2;
         return collectiveOf({ ...group, members: members.filter((_, peer) => said[2 * peer] === number), lane: next });
       }),
-    dispose: () => transport.close(),
+    // Nobody leaves while others may still wait for what it sent.
+    dispose: async () => {
+      if (state.broken !== undefined) return;
+      await call("all", (deadline) => agree("barrier", 0, 0, deadline()));
+      if (lane === 0) await transport.close();
+    },
+    abandon: (reason) => breakWith(reason, transport.rank),
   };
 }
 

@@ -13,8 +13,8 @@ export interface SharedArea {
   readonly slotBytes: number;
 }
 
-/** Words before the channels: the rank that was lost plus one, and whether anybody ended it on purpose. */
-const headerWords = 4;
+/** Words before the channels: the rank that was lost plus one, and for each rank whether it left in order. */
+const headerWords = (size: number): number => 1 + size;
 /** Of a channel: pieces written, pieces read, and the length of what lies in each of the two slots. */
 const channelWords = 4;
 const slots = 2;
@@ -31,7 +31,7 @@ export function shareArea(size: number, { lanes = 8, slotBytes = 1 << 17 }: Shar
   if (!Number.isInteger(size) || size < 1 || size > 64)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `workers: must be a whole number from 1 to 64, got ${size}`, { size });
   const channels = size * size * lanes;
-  const bytes = 4 * (headerWords + channelWords * channels) + slots * slotBytes * channels;
+  const bytes = 4 * (headerWords(size) + channelWords * channels) + slots * slotBytes * channels;
   try {
     return { buffer: new SharedArrayBuffer(bytes), size, lanes, slotBytes };
   } catch (cause) {
@@ -48,11 +48,14 @@ export function shareArea(size: number, { lanes = 8, slotBytes = 1 << 17 }: Shar
 export function reportLost(area: SharedArea, rank: number): void {
   const words = controlWords(area);
   Atomics.compareExchange(words, 0, 0, rank + 1);
-  for (let i = headerWords; i < words.length; i++) Atomics.notify(words, i);
+  for (let i = headerWords(area.size); i < words.length; i++) Atomics.notify(words, i);
 }
 
+/** Whether a rank closed its transport, so that nobody needs it any more. */
+export const hasLeft = (area: SharedArea, rank: number): boolean => Atomics.load(controlWords(area), 1 + rank) === 1;
+
 const controlWords = ({ buffer, size, lanes }: SharedArea): Int32Array<SharedArrayBuffer> =>
-  new Int32Array(buffer, 0, headerWords + channelWords * size * size * lanes);
+  new Int32Array(buffer, 0, headerWords(size) + channelWords * size * size * lanes);
 
 /** The transport of one rank. */
 export function sharedMemoryTransport(area: SharedArea, rank: number): Transport {
@@ -62,7 +65,7 @@ export function sharedMemoryTransport(area: SharedArea, rank: number): Transport
     const index = (lane * size + from) * size + to;
     const first = words.byteLength + index * slots * slotBytes;
     return {
-      word: headerWords + index * channelWords,
+      word: headerWords(size) + index * channelWords,
       slot: (count) => new Uint8Array(buffer, first + (count % slots) * slotBytes, slotBytes),
     };
   };
@@ -71,7 +74,7 @@ export function sharedMemoryTransport(area: SharedArea, rank: number): Transport
   async function changed(word: number, value: number, peer: number, deadline: number): Promise<void> {
     while (Atomics.load(words, word) === value) {
       const lost = Atomics.load(words, 0);
-      if (lost !== 0) throw rankLost(lost - 1, "ended");
+      if (lost !== 0) throw rankLost(lost - 1, "was lost");
       const left = deadline - performance.now();
       if (left <= 0) throw rankLost(peer, notArrived);
       const waiting = Atomics.waitAsync(words, word, value, left);
@@ -120,7 +123,10 @@ export function sharedMemoryTransport(area: SharedArea, rank: number): Transport
         done += length;
       }
     },
-    close: () => Promise.resolve(),
+    async close() {
+      Atomics.store(words, 1 + rank, 1);
+    },
+    abandon: (culprit) => reportLost(area, culprit),
   };
 }
 

@@ -13,7 +13,10 @@ export interface Transport {
   send(to: number, lane: number, bytes: Uint8Array, deadline: number): Promise<void>;
   /** Fills `bytes` with the next message, which has that length. Rejects as `send` does. */
   receive(from: number, lane: number, bytes: Uint8Array, deadline: number): Promise<void>;
+  /** Nothing follows. */
   close(): Promise<void>;
+  /** Ends what waits here, and tells the other ranks, where that can be, that `culprit` is lost. */
+  abandon(culprit: number): void;
 }
 
 /** A rank that ended, or that did not arrive. `why` completes "rank 2 ...". */
@@ -36,5 +39,6 @@ export function aloneTransport(): Transport {
     send: nobody,
     receive: nobody,
     close: () => Promise.resolve(),
+    abandon: () => undefined,
   };
 }
