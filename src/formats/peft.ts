@@ -1,0 +1,97 @@
+/** Directories of PEFT adapters: `adapter_config.json` and `adapter_model.safetensors`. Names of tensors are mapped elsewhere. */
+import { FrugalError } from "../tensor/error.ts";
+import type { StoredTensor } from "../tensor/stored.ts";
+import { readJsonFile } from "./directory.ts";
+import { exists, joinPath, kindOf, listDirectory, makeDirectory, openFile, writeWhole } from "./files.ts";
+import { type PeftConfig, readPeftConfig } from "./peft-config.ts";
+import { peftJson } from "./peft-json.ts";
+import { writeSafetensors } from "./safetensors-write.ts";
+import { readSafetensors } from "./safetensors.ts";
+import type { TensorToWrite } from "./sink.ts";
+
+export interface PeftFile {
+  /** Absent where a lone file of tensors was opened. */
+  readonly config: PeftConfig | undefined;
+  /** As the file names them, without "base_model.model.". */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Of the safetensors file; PEFT itself reads none of it. */
+  readonly metadata: ReadonlyMap<string, string>;
+  close(): Promise<void>;
+}
+
+const configName = "adapter_config.json";
+const tensorsName = "adapter_model.safetensors";
+const configLimit = 16 << 20;
+const prefix = /^base_model\.(?:model\.)?/;
+
+/**
+ * Opens a directory with a PEFT adapter, or one of its `.safetensors` files alone. Rejects with FRUGAL_NOT_FOUND, FRUGAL_BAD_FILE,
+ * FRUGAL_UNSUPPORTED (a key or kind that Frugal cannot follow), or the signal's reason.
+ */
+export async function readPeft(path: string, options: { readonly signal?: AbortSignal } = {}): Promise<PeftFile> {
+  const kind = await kindOf(path);
+  if (kind === "missing") throw new FrugalError("FRUGAL_NOT_FOUND", `${path}: there is no such adapter; check the path`, { path });
+  if (kind !== "directory") return openTensors(path, undefined, options);
+  const configPath = joinPath(path, configName);
+  const json = await readJsonFile(configPath, configLimit);
+  if (json === undefined) throw await noConfig(path);
+  const config = readPeftConfig(configPath, json);
+  const tensorsPath = joinPath(path, tensorsName);
+  if (!(await exists(tensorsPath))) throw await noTensors(path, tensorsPath);
+  return openTensors(tensorsPath, config, options);
+}
+
+async function openTensors(path: string, config: PeftConfig | undefined, options: { readonly signal?: AbortSignal }): Promise<PeftFile> {
+  const source = await openFile(path);
+  try {
+    const file = await readSafetensors(source, options);
+    const tensors = new Map<string, StoredTensor>();
+    for (const [name, tensor] of file.tensors) {
+      const short = name.replace(prefix, "");
+      if (tensors.has(short))
+        throw new FrugalError("FRUGAL_BAD_FILE", `${path}: has tensor ${short} with and without its prefix; keep one`, { tensor: name });
+      tensors.set(short, tensor);
+    }
+    return { config, tensors, metadata: file.metadata, close: () => file.close() };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function noConfig(path: string): Promise<FrugalError> {
+  const names = (await listDirectory(path)).map(({ name }) => name);
+  const instead = names.includes("config.json")
+    ? "it is a whole model: use it in place of the base"
+    : "an adapter has adapter_config.json and adapter_model.safetensors";
+  return new FrugalError("FRUGAL_NOT_FOUND", `${path}: has no ${configName}; ${instead}`, { path });
+}
+
+async function noTensors(path: string, wanted: string): Promise<FrugalError> {
+  const pickled = (await listDirectory(path)).find(({ name }) => /^adapter_model\.(?:bin|pt|pth)$/.test(name));
+  if (pickled === undefined) return new FrugalError("FRUGAL_NOT_FOUND", `${wanted}: is missing; fetch it again`, { path });
+  return new FrugalError(
+    "FRUGAL_UNSUPPORTED",
+    `${path}: has its weights only as ${pickled.name}, a pickle that may run code; save them as safetensors`,
+    { path },
+  );
+}
+
+/**
+ * Writes an adapter that PEFT loads. Each file appears whole or not at all, the configuration last. Rejects with FRUGAL_NO_SPACE.
+ * `metadata` goes into the tensors' file.
+ */
+export async function writePeft(
+  directory: string,
+  contents: {
+    readonly config: PeftConfig;
+    /** Under the names that PEFT gives them, "base_model.model." included. */
+    readonly tensors: readonly TensorToWrite[];
+    readonly metadata?: ReadonlyMap<string, string>;
+  },
+): Promise<void> {
+  await makeDirectory(directory);
+  const metadata = new Map([["format", "pt"], ...(contents.metadata ?? [])]);
+  await writeSafetensors(joinPath(directory, tensorsName), contents.tensors, metadata);
+  await writeWhole(joinPath(directory, configName), `${JSON.stringify(peftJson(contents.config), undefined, 2)}\n`);
+}
