@@ -1,4 +1,5 @@
 /** What a command says about itself: enough to read its arguments, to print its help, and to run it. */
+import { embeddedNames } from "../models/embedded/names.ts";
 
 /** What an option's value must be. */
 export type ValueKind = "text" | "integer" | "number" | "integers" | readonly string[];
@@ -60,7 +61,10 @@ export const commonOptions: readonly OptionSpec[] = [
   { name: "help", help: "show this help" },
 ];
 
-export const model: ArgumentSpec = { label: "MODEL", help: "a .gguf file, a directory in Hugging Face layout, or hf:owner/name[:file]" };
+export const model: ArgumentSpec = {
+  label: "MODEL",
+  help: `a .gguf file, a directory in Hugging Face layout, hf:owner/name[:file], or a model that comes along: ${embeddedNames.join(", ")}`,
+};
 export const contextOption: OptionSpec = {
   name: "context",
   value: { label: "N", kind: "integer", least: 1 },

@@ -1,5 +1,5 @@
 /** Help texts, from what commands say about themselves. */
-import { type Command, commonOptions, type OptionSpec } from "./command.ts";
+import { type Command, commonOptions, model, type OptionSpec } from "./command.ts";
 
 const optionLabel = ({ name, value }: OptionSpec): string => `--${name}${value === undefined ? "" : ` ${value.label}`}`;
 
@@ -28,7 +28,7 @@ export function generalHelp(commands: readonly (readonly [name: string, summary:
     "frugal COMMAND [arguments] [options]",
     "Runs language models on the machine you have.",
     table(commands),
-    "frugal COMMAND --help tells more. MODEL is a .gguf file, a directory in Hugging Face layout, or hf:owner/name[:file].",
+    `frugal COMMAND --help tells more. MODEL is ${model.help}.`,
     "Exit code: 0 done, 1 failed, 2 wrong usage.\n",
   ].join("\n\n");
 }

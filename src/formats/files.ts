@@ -24,6 +24,8 @@ const paths = (): typeof import("node:path") => builtin("node:path");
 /** Joins parts of a path the way this machine writes them. */
 export const joinPath = (...parts: string[]): string => paths().join(...parts);
 export const directoryOf = (path: string): string => paths().dirname(path);
+/** The path that a URL like that of a module names. */
+export const pathOf = (url: URL): string => builtin<typeof import("node:url")>("node:url").fileURLToPath(url);
 
 /** The user's own directory, where the default cache lies. */
 export const homeDirectory = (): string => builtin<typeof import("node:os")>("node:os").homedir();

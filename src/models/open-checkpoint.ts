@@ -4,10 +4,11 @@ import { kindOf } from "../formats/files.ts";
 import { openGguf } from "../formats/gguf/split.ts";
 import type { PullOptions } from "../formats/hub.ts";
 import { openLlama2c } from "../formats/llama2c.ts";
-import type { Checkpoint } from "./family.ts";
-import { FrugalError } from "../tensor/error.ts";
+import { FrugalError, nearest } from "../tensor/error.ts";
 import type { Metadata } from "../tensor/strings.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { embeddedNames, embeddedPath } from "./embedded/names.ts";
+import type { Checkpoint } from "./family.ts";
 
 export interface OpenedCheckpoint {
   /** The last part of the path, for people. */
@@ -38,23 +39,17 @@ export interface OpenOptions {
   readonly onProgress?: ((progress: OpenProgress) => void) | undefined;
 }
 
-/** Opens `hf:owner/name[:file]` (downloading what is not there yet), a `.gguf` file, a llama2.c `.bin` file, or a directory in Hugging Face layout. */
+/**
+ * Opens an embedded model by its name, `hf:owner/name[:file]` (downloading what is not there yet), a `.gguf` file, a llama2.c `.bin` file, or a
+ * directory in Hugging Face layout.
+ */
 export async function openCheckpoint(source: string, options: OpenOptions = {}): Promise<OpenedCheckpoint> {
   options.signal?.throwIfAborted();
-  if (typeof source !== "string" || source === "")
-    throw new FrugalError(
-      "FRUGAL_BAD_ARGUMENT",
-      "load: no model is named; name a .gguf file, a model's directory, or hf:owner/name[:file]",
-    );
-  const path = source.startsWith("hf:") ? await download(source, options) : source;
+  if (typeof source !== "string" || source === "") throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: no model is named; name ${kinds}`);
+  const path = source.startsWith("hf:") ? await download(source, options) : (embeddedPath(source) ?? source);
   const kind = await kindOf(path);
   if (kind === "directory") return openHuggingface(path, options);
-  if (kind === "missing")
-    throw new FrugalError(
-      "FRUGAL_NOT_FOUND",
-      `${source}: there is no such file or directory; name a .gguf file, a model's directory, or hf:owner/name[:file]`,
-      { path: source },
-    );
+  if (kind === "missing") throw missing(source, path);
   if (path.endsWith(".gguf")) return openGgufCheckpoint(path, options);
   if (path.endsWith(".bin")) return openLlama2cCheckpoint(path);
   throw new FrugalError(
@@ -62,6 +57,17 @@ export async function openCheckpoint(source: string, options: OpenOptions = {}):
     `${source}: is not a kind of file that holds a model; name a .gguf file, a llama2.c .bin file, or a directory with config.json`,
     { path: source },
   );
+}
+
+const kinds = `a .gguf file, a model's directory, hf:owner/name[:file], or an embedded model: ${embeddedNames.join(", ")}`;
+
+function missing(source: string, path: string): FrugalError {
+  const near = nearest(source, embeddedNames);
+  const what =
+    path !== source
+      ? `the embedded model is not there, ${path} is missing; install the package again`
+      : `there is no such file or directory; ${near === undefined ? `name ${kinds}` : `did you mean the embedded model "${near}"?`}`;
+  return new FrugalError("FRUGAL_NOT_FOUND", `${source}: ${what}`, { path });
 }
 
 const baseName = (path: string): string =>
