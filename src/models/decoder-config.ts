@@ -84,7 +84,8 @@ export function readDecoderConfig(
   const usual = gguf ? {} : defaults;
   const heads = reader.size(name.heads, usual.heads);
   const keyValueHeads = reader.size(name.keyValueHeads, usual.keyValueHeads ?? heads);
-  if (layers > Math.min(checkpoint.tensors.size, mostLayers))
+  const makesTensors = checkpoint.kind === "huggingface" && checkpoint.make !== undefined;
+  if (layers > Math.min(makesTensors ? Infinity : checkpoint.tensors.size, mostLayers))
     throw reader.wrong(
       name.layers,
       `is ${layers}, but the file has ${checkpoint.tensors.size} tensors, and more than ${mostLayers} layers are not read`,

@@ -4,7 +4,7 @@ import type { Pooling } from "../formats/pooling.ts";
 import type { Graph } from "../graph/value.ts";
 import type { Metadata } from "../tensor/strings.ts";
 import type { StoredTensor } from "../tensor/stored.ts";
-import type { Places } from "./weights-finder.ts";
+import type { Places, TensorMaker } from "./weights-finder.ts";
 
 /** A checkpoint as it was opened, whatever the file format. */
 export type Checkpoint =
@@ -15,6 +15,8 @@ export type Checkpoint =
       readonly tensors: ReadonlyMap<string, StoredTensor>;
       /** Of a sentence-transformers directory. */
       readonly pooling?: Pooling;
+      /** Of a model that begins anew (models/untrained.ts): gives the tensors that the configuration asks for. */
+      readonly make?: TensorMaker;
     }
   | { readonly kind: "gguf"; readonly name: string; readonly metadata: Metadata; readonly tensors: ReadonlyMap<string, StoredTensor> };
 

@@ -1,6 +1,6 @@
 /** Ways in which checkpoints store weights other than one tensor each: fused, interleaved by head, transposed, shifted, one file tensor an expert. */
 import type { Weight } from "../backends/backend.ts";
-import { size } from "../tensor/shape.ts";
+import { type Shape, size } from "../tensor/shape.ts";
 import { decodeTensor, type StoredTensor } from "../tensor/stored.ts";
 import { allRows, rowCount, type MadePlace, type StoredAt, type TensorFinder, type Wanted, whole } from "./weights-finder.ts";
 
@@ -9,9 +9,8 @@ const located = (at: StoredAt, place: (finder: TensorFinder, wanted: Wanted) => 
 /** Rows of a larger tensor: the weight's rows start after `before`, and the whole has `total` rows. Elements, where it is a vector. */
 export const part = (name: string, before: number, total: number): MadePlace =>
   located({ tensor: name, row: (row) => before + row }, (finder, wanted) => {
-    const tensor = finder.tensor(name.replace("#", wanted.layer));
+    const tensor = tensorOf(finder, name.replace("#", wanted.layer), [total, ...wanted.shape.slice(1)]);
     const vector = wanted.shape.length === 1;
-    check(finder, tensor, vector ? [total] : [total, ...wanted.shape.slice(1)]);
     const count = wanted.shape[0]!;
     if (vector) return computed(wanted, async () => (await decodeTensor(tensor)).slice(before, before + count));
     return { shape: wanted.shape, content: { rows: [{ tensor, first: before, count }] } };
@@ -20,8 +19,7 @@ export const part = (name: string, before: number, total: number): MadePlace =>
 /** Query, key or value (`index` 0, 1, 2) of a tensor that holds them head by head: q of head 0, k of head 0, v of head 0, q of head 1, ... */
 export const byHead = (name: string, heads: number, index: 0 | 1 | 2): MadePlace =>
   located({ tensor: name, row: (row, count) => rowByHead(row, count / heads, index) }, (finder, wanted) => {
-    const tensor = finder.tensor(name.replace("#", wanted.layer));
-    check(finder, tensor, [wanted.shape[0]! * 3, ...wanted.shape.slice(1)]);
+    const tensor = tensorOf(finder, name.replace("#", wanted.layer), [wanted.shape[0]! * 3, ...wanted.shape.slice(1)]);
     const headSize = wanted.shape[0]! / heads;
     const starts = Array.from({ length: heads }, (_, h) => (3 * h + index) * headSize);
     if (wanted.shape.length > 1)
@@ -38,10 +36,9 @@ const rowByHead = (row: number, headSize: number, index: number): number =>
 /** Columns of a matrix stored as [inputs, outputs], from column `before` of `total`. */
 export const transposed = (name: string, before = 0, total?: number): MadePlace =>
   located({ tensor: name, row: (row) => before + row, transposed: true }, (finder, wanted) => {
-    const tensor = finder.tensor(name.replace("#", wanted.layer));
     const [outputs, inputs] = wanted.shape as [number, number];
     const columns = total ?? outputs;
-    check(finder, tensor, [inputs, columns]);
+    const tensor = tensorOf(finder, name.replace("#", wanted.layer), [inputs, columns]);
     return computed(wanted, async () => {
       const all = await decodeTensor(tensor);
       const values = new Float32Array(outputs * inputs);
@@ -53,8 +50,7 @@ export const transposed = (name: string, before = 0, total?: number): MadePlace 
 /** A norm's weight stored as its difference from 1. */
 export const plusOne = (name: string): MadePlace =>
   located({ tensor: name, row: (row) => row, offset: 1 }, (finder, wanted) => {
-    const tensor = finder.tensor(name.replace("#", wanted.layer));
-    check(finder, tensor, wanted.shape);
+    const tensor = tensorOf(finder, name.replace("#", wanted.layer), wanted.shape);
     return computed(wanted, async () => (await decodeTensor(tensor)).map((v) => v + 1));
   });
 
@@ -64,9 +60,7 @@ export const perExpert =
   (finder, wanted) => {
     const [count, ...shape] = wanted.shape;
     const rows = Array.from({ length: count! }, (_, e) => {
-      const tensor = finder.tensor(name.replace("#", wanted.layer).replace("@", String(e)));
-      check(finder, tensor, shape);
-      return allRows(tensor);
+      return allRows(tensorOf(finder, name.replace("#", wanted.layer).replace("@", String(e)), shape));
     });
     return { shape: wanted.shape, content: { rows } };
   };
@@ -75,9 +69,8 @@ export const perExpert =
 export const halfOfEach =
   (name: string, half: 0 | 1): MadePlace =>
   (finder, wanted) => {
-    const tensor = finder.tensor(name.replace("#", wanted.layer));
     const [count, rows, inputs] = wanted.shape as [number, number, number];
-    check(finder, tensor, [count, 2 * rows, inputs]);
+    const tensor = tensorOf(finder, name.replace("#", wanted.layer), [count, 2 * rows, inputs]);
     const ranges = Array.from({ length: count }, (_, e) => ({ tensor, first: (2 * e + half) * rows, count: rows }));
     return { shape: wanted.shape, content: { rows: ranges } };
   };
@@ -100,8 +93,7 @@ export const firstOf =
 export const afterRows =
   (name: string, first: number): MadePlace =>
   (finder, wanted) => {
-    const tensor = finder.tensor(name);
-    check(finder, tensor, [wanted.shape[0]! + first, wanted.shape[1]!]);
+    const tensor = tensorOf(finder, name, [wanted.shape[0]! + first, wanted.shape[1]!]);
     return { shape: wanted.shape, content: { rows: [{ tensor, first, count: rowCount(tensor) - first }] } };
   };
 
@@ -109,14 +101,15 @@ export const afterRows =
 export const divided =
   (frequencies: Float32Array, name: string): MadePlace =>
   (finder, wanted) => {
-    const tensor = finder.tensor(name);
-    check(finder, tensor, wanted.shape);
+    const tensor = tensorOf(finder, name, wanted.shape);
     return computed(wanted, async () => (await decodeTensor(tensor)).map((divisor, i) => frequencies[i]! / divisor));
   };
 
 const computed = (wanted: Wanted, values: () => Promise<Float32Array>): Weight => ({ shape: wanted.shape, content: { values } });
 
-function check(finder: TensorFinder, tensor: StoredTensor, shape: readonly number[]): void {
+function tensorOf(finder: TensorFinder, name: string, shape: Shape): StoredTensor {
+  const tensor = finder.tensor(name, shape);
   if (tensor.shape.join() !== shape.join() || size(shape) === 0)
     throw finder.wrong(tensor, `the configuration asks for [${shape.join(", ")}]; config and weights do not belong together`);
+  return tensor;
 }

@@ -8,11 +8,14 @@ import type { StoredTensor } from "../tensor/stored.ts";
 
 export interface TensorFinder {
   has(name: string): boolean;
-  /** The tensor, which counts as used from now on; throws FRUGAL_NOT_FOUND naming the nearest one there is. */
-  tensor(name: string): StoredTensor;
+  /** The tensor, which counts as used from now on; throws FRUGAL_NOT_FOUND naming the nearest one there is. `shape` is what it should have. */
+  tensor(name: string, shape: Shape): StoredTensor;
   /** An error about a tensor. */
   wrong(tensor: StoredTensor, problem: string): FrugalError;
 }
+
+/** Makes a tensor that a checkpoint without any does not have: of a model that is yet to be trained. */
+export type TensorMaker = (name: string, shape: Shape) => StoredTensor;
 
 /** A weight that is wanted: `#` in a tensor's name stands for its layer. */
 export interface Wanted {
@@ -52,6 +55,7 @@ export interface Search {
   /** The checkpoint's name, for messages. */
   readonly name: string;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly make?: TensorMaker | undefined;
   readonly places: Places;
   /** Start of tensor names that checkpoints saved without their head lack: "model.". */
   readonly basePrefix?: string | undefined;
@@ -69,6 +73,7 @@ export const searchIn = (of: {
 }): Search => ({
   name: of.checkpoint.name,
   tensors: of.checkpoint.tensors,
+  make: of.checkpoint.kind === "huggingface" ? of.checkpoint.make : undefined,
   places: of.checkpoint.kind === "gguf" ? (of.gguf ?? {}) : of.huggingface,
   basePrefix: of.basePrefix,
   ignorable: of.ignorable,
@@ -103,7 +108,7 @@ function findWeight(finder: TensorFinder, places: Places, name: string, shape: S
 
 /** A tensor used as it is stored. */
 export function whole(finder: TensorFinder, name: string, shape: Shape): Weight {
-  const tensor = finder.tensor(name);
+  const tensor = finder.tensor(name, shape);
   if (tensor.shape.join() !== shape.join())
     throw finder.wrong(tensor, `the configuration asks for [${shape.join(", ")}]; config and weights do not belong together`);
   return { shape, content: { rows: [allRows(tensor)] } };
@@ -113,7 +118,7 @@ export function whole(finder: TensorFinder, name: string, shape: Shape): Weight 
 export const allRows = (tensor: StoredTensor): RowRange => ({ tensor, first: 0, count: rowCount(tensor) });
 export const rowCount = (tensor: StoredTensor): number => size(tensor.shape.slice(0, -1));
 
-function tensorFinder({ name: file, tensors, basePrefix = "" }: Search): { finder: TensorFinder; unused: () => string[] } {
+function tensorFinder({ name: file, tensors, make, basePrefix = "" }: Search): { finder: TensorFinder; unused: () => string[] } {
   const used = new Set<string>();
   const lookUp = (name: string): string | undefined => {
     if (tensors.has(name)) return name;
@@ -122,12 +127,13 @@ function tensorFinder({ name: file, tensors, basePrefix = "" }: Search): { finde
   };
   const finder: TensorFinder = {
     has: (name) => lookUp(name) !== undefined,
-    tensor(name) {
+    tensor(name, shape) {
       const found = lookUp(name);
       if (found !== undefined) {
         used.add(found);
         return tensors.get(found)!;
       }
+      if (make !== undefined) return make(name, shape);
       const near = nearest(
         name,
         [...tensors.keys()].filter((other) => !used.has(other)),
