@@ -105,6 +105,50 @@ export function templateTokens(tokenizer: Tokenizer): TemplateTokens {
   return { bos: text(tokenizer.bos), eos: text(tokenizer.eos), unknown: text(tokenizer.unknown), padding: text(tokenizer.padding) };
 }
 
+/** A conversation whose strings cannot pose as special tokens: how it reads, in whole or in part, and the ids of that. */
+export interface SafeChat {
+  readonly messages: readonly ChatMessage[];
+  /** The text with guards in it. Any of the safe messages, perhaps with marks in their contents. */
+  render(messages: readonly ChatMessage[], addGenerationPrompt: boolean): string;
+  /** Of a rendered text, or of its beginning. BOS comes first exactly once where the tokenizer adds one. */
+  encode(rendered: string): Int32Array;
+}
+
+export function safeChat(
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  options: Omit<ChatOptions, "addGenerationPrompt"> = {},
+): SafeChat {
+  const untrusted = { messages, tools: options.tools, documents: options.documents, variables: options.variables };
+  const specials = tokenizer.specialTexts;
+  const { guard, apply } = neutraliser(specials, [template.source, ...specials, ...stringsIn(untrusted)]);
+  const safe = apply(untrusted) as { messages: readonly ChatMessage[] } & Pick<ChatOptions, "tools" | "documents" | "variables">;
+  // A template may write JSON in ASCII.
+  const escaped = `\\u${guard.charCodeAt(0).toString(16)}`;
+  return {
+    messages: safe.messages,
+    render: (some, addGenerationPrompt) =>
+      template
+        .render(some, {
+          ...options,
+          addGenerationPrompt,
+          ...(safe.tools === undefined ? {} : { tools: safe.tools }),
+          ...(safe.documents === undefined ? {} : { documents: safe.documents }),
+          ...(safe.variables === undefined ? {} : { variables: safe.variables }),
+        })
+        .replaceAll(escaped, guard),
+    encode(rendered) {
+      const ids = tokenizer.encodeGuarded(rendered, guard);
+      if (!tokenizer.addBos || tokenizer.bos === undefined || ids[0] === tokenizer.bos) return ids;
+      const withBos = new Int32Array(ids.length + 1);
+      withBos[0] = tokenizer.bos;
+      withBos.set(ids, 1);
+      return withBos;
+    },
+  };
+}
+
 /**
  * Token ids of a conversation. Special tokens that the template writes become special ids; those that stand in messages, tools,
  * documents and variables stay text, whatever the template does with them, and no two strings can be put together into one.
@@ -114,26 +158,10 @@ export function encodeChat(
   tokenizer: Tokenizer,
   template: ChatTemplate,
   messages: readonly ChatMessage[],
-  options: ChatOptions = {},
+  { addGenerationPrompt = true, ...options }: ChatOptions = {},
 ): Int32Array {
-  const untrusted = { messages, tools: options.tools, documents: options.documents, variables: options.variables };
-  const specials = tokenizer.specialTexts;
-  const { guard, apply } = neutraliser(specials, [template.source, ...specials, ...stringsIn(untrusted)]);
-  const safe = apply(untrusted) as { messages: readonly ChatMessage[] } & Pick<ChatOptions, "tools" | "documents" | "variables">;
-  const rendered = template.render(safe.messages, {
-    ...options,
-    ...(safe.tools === undefined ? {} : { tools: safe.tools }),
-    ...(safe.documents === undefined ? {} : { documents: safe.documents }),
-    ...(safe.variables === undefined ? {} : { variables: safe.variables }),
-  });
-  // A template may write JSON in ASCII.
-  const escaped = `\\u${guard.charCodeAt(0).toString(16)}`;
-  const ids = tokenizer.encodeGuarded(rendered.replaceAll(escaped, guard), guard);
-  if (!tokenizer.addBos || tokenizer.bos === undefined || ids[0] === tokenizer.bos) return ids;
-  const withBos = new Int32Array(ids.length + 1);
-  withBos[0] = tokenizer.bos;
-  withBos.set(ids, 1);
-  return withBos;
+  const chat = safeChat(tokenizer, template, messages, options);
+  return chat.encode(chat.render(chat.messages, addGenerationPrompt));
 }
 
 /** For models without a template: turns of `<|im_start|>` where the vocabulary has them, else plain "role: text". */
