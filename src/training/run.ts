@@ -145,6 +145,10 @@ async function steps(options: RunOptions, running: Running): Promise<TrainingRes
   const expected = options.steps ?? options.expectedSteps ?? 0;
   let endedBy: TrainingResult["endedBy"] = "steps";
   while (history.length < limit) {
+    if (stopping.isOver) {
+      endedBy = "patience";
+      break;
+    }
     const index = history.length;
     const found = signal.aborted ? undefined : await batches.next();
     if (signal.aborted) {
@@ -183,11 +187,7 @@ async function steps(options: RunOptions, running: Running): Promise<TrainingRes
     history.push(progress);
     await store?.record(progress);
     emit(progress);
-    const isStale = evaluationLoss !== undefined && (await stopping.see(index + 1, evaluationLoss));
-    if (isStale) {
-      endedBy = "patience";
-      break;
-    }
+    if (evaluationLoss !== undefined) await stopping.see(index + 1, evaluationLoss);
     if (store !== undefined && (index + 1) % store.every === 0) await save(false);
   }
   await save(true);
