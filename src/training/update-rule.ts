@@ -31,4 +31,6 @@ export interface UpdateRule {
   step(of: ParameterStep): StepResult;
   /** The update needs nothing but one gradient, so it may be done as soon as that is known and no gradient is kept (LOMO, arXiv 2306.09782). */
   readonly fusesIntoBackward?: boolean;
+  /** Each number's update needs its own gradient and states alone, in shapes of the parameter: its rows may be updated apart. */
+  readonly elementwise?: boolean;
 }

@@ -8,6 +8,7 @@ export function adamw(options: AdamWOptions = {}): UpdateRule {
   checkRuleOptions("adamw", options, adamRanges);
   return {
     name: "adamw",
+    elementwise: true,
     step(of) {
       const shape = shapeOf(of.parameter);
       const { parameter, first, second } = adamStep(of, { first: of.state("first", shape), second: of.state("second", shape) }, options);

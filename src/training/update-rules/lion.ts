@@ -20,6 +20,7 @@ export function lion(options: LionOptions = {}): UpdateRule {
   const { betas = [0.9, 0.99], weightDecay = 0 } = options;
   return {
     name: "lion",
+    elementwise: true,
     step({ b, parameter, gradient, rate, state }) {
       const before = state("momentum", shapeOf(parameter));
       const direction = sign(b, averaged(b, before, gradient, betas[0]));

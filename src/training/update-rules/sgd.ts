@@ -20,6 +20,7 @@ export function sgd(options: SgdOptions = {}): UpdateRule {
   if (nesterov && momentum === 0) checkRuleOptions("sgd with nesterov", { momentum }, { momentum: { above: 0, below: 1 } });
   return {
     name: "sgd",
+    elementwise: true,
     step({ b, parameter, gradient, rate, state }) {
       const slope = weightDecay === 0 ? gradient : b.add(gradient, b.scale(parameter, { by: weightDecay }));
       if (momentum === 0) return { parameter: b.sub(parameter, scaled(b, rate, slope)), state: {} };
