@@ -17,6 +17,7 @@ struct Right {
   int64_t row, column;
   const Matrix* matrix = nullptr;
   bool by_rows = false;
+  int64_t first = 0;  // row of W that is row 0 of B, where `by_rows`; a multiple of 16
 };
 struct Product2 {
   float* c;
@@ -99,7 +100,7 @@ static inline void pack_right(const Right& b, int64_t k, int64_t count, int64_t 
   alignas(64) float turned[64 * kGroupRows], rows[kGroupRows * 64];
   const int64_t from = n / 32 * 32, until = (n + columns + 31) / 32 * 32, held = (until > w.inputs ? w.inputs : until) - from;
   for (int64_t i = 0; i < count; i += kGroupRows) {
-    unpack_columns(w, (k + i) / kGroupRows, 0, kGroupRows, from, held, turned, kGroupRows);
+    unpack_columns(w, (b.first + k + i) / kGroupRows, 0, kGroupRows, from, held, turned, kGroupRows);
     interleave(turned, kGroupRows, held, kGroupRows, rows, 64);
     for (int64_t r = 0; r < kGroupRows && i + r < count; ++r) {
       memcpy(to + (i + r) * kTileColumns, rows + r * 64 + (n - from), size_t(columns) * 4);
@@ -129,8 +130,8 @@ template <int M> static inline void gemm_tile(const float* a, const float* b, in
       float* to = c + i * stride + from;
       F32 v = sums[i][half];
       const bool whole = n == kLanes;
+      if (p.alpha != 1) v *= splat(p.alpha);
       if (!starts) v += whole ? load(to) : load_first(to, n, 0);
-      if (ends && p.alpha != 1) v *= splat(p.alpha);
       if (ends && residual) {
         const float* r = residual + i * p.residual_stride + from;
         v += whole ? load(r) : load_first(r, n, 0);

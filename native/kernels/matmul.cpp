@@ -192,31 +192,3 @@ KERNEL(expert_matmul) {
     }
   });
 }
-
-// matmul of two activations: y = x · wᵀ. arrays: x [rows, K], w [N, K], y [rows, N]. Sixteen rows of w are turned into a group in scratch.
-KERNEL(matmul) {
-  using namespace frugal;
-  using namespace frugal::FRUGAL_ISA;
-  const Array &x = step.arrays[0], &w = step.arrays[1], &y = step.arrays[2];
-  const int64_t rows = x.rows(), inputs = x.last(), outputs = y.last();
-  if (step.scratch_bytes < size_t(inputs) * kGroupRows * 4) return raise(step, kScratchTooSmall);
-  float* panel = reinterpret_cast<float*>(step.scratch);
-  const Activations none(nullptr, 0, 0);
-  share(step, (outputs + kGroupRows - 1) / kGroupRows, 1, [&](int64_t first, int64_t last) {
-    for (int64_t g = first; g < last; ++g) {
-      const int64_t n = outputs - g * kGroupRows < kGroupRows ? outputs - g * kGroupRows : kGroupRows;
-      for (int64_t r = 0; r < kGroupRows; ++r)
-        for (int64_t k = 0; k < inputs; ++k) panel[k * kGroupRows + r] = r < n ? w.f()[(g * kGroupRows + r) * inputs + k] : 0;
-      const Matrix matrix{step.scratch, nullptr, 0, outputs, inputs, size_t(inputs) * kGroupRows * 4, 0};
-      float out[16 * kGroupRows];
-      int64_t m = 0;
-      for (const int size : kTileSizes) {
-        if (size > largest_tile(0)) continue;
-        for (; rows - m >= size; m += size) {
-          find_product(0, size)(matrix, 0, x.f(), none, m, out);
-          for (int i = 0; i < size; ++i) memcpy(y.f() + (m + i) * outputs + g * kGroupRows, out + i * kGroupRows, size_t(n) * 4);
-        }
-      }
-    }
-  });
-}

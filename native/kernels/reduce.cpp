@@ -19,17 +19,44 @@ template <class F> static inline void each_line(const Step& step, const Array& x
 KERNEL(sum) {
   using namespace frugal;
   using namespace frugal::FRUGAL_ISA;
-  const Array& y = step.arrays[1];
-  each_line(step, step.arrays[0], step.integers[0], [&](const float* x, int64_t stride, int64_t count, int64_t line) {
-    float total = 0;
-    if (stride == 1) {
+  const Array &x = step.arrays[0], &y = step.arrays[1];
+  int64_t inner = 1;
+  for (int d = step.integers[0] + 1; d < x.rank; ++d) inner *= x.dim[d];
+  if (inner == 1) {
+    each_line(step, x, step.integers[0], [&](const float* from, int64_t, int64_t count, int64_t line) {
       F32 sums = splat(0);
-      each(x, count, 0, [&](F32 v, int64_t, int) { sums += v; });
-      total = sum(sums);
-    } else {
-      for (int64_t i = 0; i < count; ++i) total += x[i * stride];
+      each(from, count, 0, [&](F32 v, int64_t, int) { sums += v; });
+      y.f()[line] = sum(sums);
+    });
+    return;
+  }
+  // Lines lie side by side: a vector of them at a time, each in order.
+  const int64_t count = x.dim[step.integers[0]], blocks = (inner + 63) / 64, outer = y.size() / inner;
+  share(step, outer * blocks, row_grain(64 * count), [&](int64_t first, int64_t last) {
+    for (int64_t at = first; at < last; ++at) {
+      const int64_t from = at % blocks * 64, n = inner - from < 64 ? inner - from : 64;
+      const float* lines = x.f() + at / blocks * count * inner + from;
+      float totals[64] = {};
+      for (int64_t i = 0; i < count; ++i)
+        each(lines + i * inner, n, 0, [&](F32 v, int64_t k, int some) { store_first(totals + k, some, load_first(totals + k, some, 0) + v); });
+      memcpy(y.f() + at / blocks * inner + from, totals, size_t(n) * 4);
     }
-    y.f()[line] = total;
+  });
+}
+
+// dot, first part: the sums of products of pieces of 4096 numbers. arrays: x, other, y [pieces].
+KERNEL(dot_parts) {
+  using namespace frugal;
+  using namespace frugal::FRUGAL_ISA;
+  const Array &x = step.arrays[0], &other = step.arrays[1], &y = step.arrays[2];
+  const int64_t size = x.size();
+  share(step, y.size(), 4, [&](int64_t first, int64_t last) {
+    for (int64_t piece = first; piece < last; ++piece) {
+      const int64_t from = piece * 4096, n = size - from < 4096 ? size - from : 4096;
+      F32 sums = splat(0);
+      each(x.f() + from, n > 0 ? n : 0, 0, [&](F32 v, int64_t i, int some) { sums = fma(v, load_first(other.f() + from + i, some, 0), sums); });
+      y.f()[piece] = sum(sums);
+    }
   });
 }
 
@@ -94,30 +121,6 @@ KERNEL(pool) {
         for (int64_t r = from; r < to; ++r) total += x.f()[r * width + c];
         out[c] = total / float(to - from);
       }
-    }
-  });
-}
-
-// cross_entropy: -log softmax(x)[target], 0 for negative targets. arrays: logits [rows, V], targets [rows], y [rows, 1].
-KERNEL(cross_entropy) {
-  using namespace frugal;
-  using namespace frugal::FRUGAL_ISA;
-  const Array &x = step.arrays[0], &targets = step.arrays[1], &y = step.arrays[2];
-  const int64_t width = x.last();
-  share(step, x.rows(), 1, [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r) {
-      const int64_t target = targets.i()[r];
-      if (target >= width) return raise(step, kIdOutOfRange, target);
-      if (target < 0) {
-        y.f()[r] = 0;
-        continue;
-      }
-      const float* row = x.f() + r * width;
-      F32 peaks = splat(-__builtin_inff()), sums = splat(0);
-      each(row, width, -__builtin_inff(), [&](F32 v, int64_t, int) { peaks = max(v, peaks); });
-      const F32 peak = splat(max(peaks));
-      each(row, width, -__builtin_inff(), [&](F32 v, int64_t, int) { sums += exp(v - peak); });
-      y.f()[r] = log(splat(sum(sums)))[0] + peak[0] - row[target];
     }
   });
 }

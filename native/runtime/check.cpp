@@ -78,10 +78,6 @@ struct Checker {
       return false;
     return x.rows() == ids.size() || (ids.last() > 0 && x.rows() * ids.last() == ids.size());
   }
-  bool matmul() const {
-    const Array &x = (*this)[0], &w = (*this)[1], &y = (*this)[2];
-    return counts(3, 0, 0) && all_numbers(0, 3) && x.last() == w.last() && y.last() == w.rows() && y.rows() == x.rows();
-  }
   bool gemm() const {
     if (!counts(4, 2, 1) || !numbers((*this)[0]) || !numbers((*this)[2])) return false;
     const Array &x = (*this)[0], &w = (*this)[1], &y = (*this)[2], &residual = (*this)[3];
@@ -224,13 +220,95 @@ struct Checker {
     const Array &x = (*this)[0], &weights = (*this)[1], &y = (*this)[2];
     return counts(3, 0, 0) && all_numbers(0, 3) && x.last() == y.last() && x.rows() == weights.size() && y.rows() == weights.rows();
   }
+  // The rules of kernels that training needs.
+  bool map() const {
+    const int inputs = integer(0), results = integer(1), registers = integer(2);
+    if (inputs < 0 || results < 1 || registers < 1 || registers > 64 || step.array_count != inputs + results || inputs > registers) return false;
+    const int words = step.integer_count - 3 - results, count = words / 5;
+    if (words < 0 || words % 5 != 0 || step.number_count != 2 * count || !all_numbers(0, step.array_count)) return false;
+    for (int i = 0; i < count; ++i) {
+      const int32_t* at = step.integers + 3 + 5 * i;
+      if (at[0] < 0 || at[0] > 24) return false;
+      for (int k = 1; k < 5; ++k)
+        if (at[k] < 0 || at[k] >= registers) return false;
+    }
+    for (int i = 0; i < results; ++i)
+      if (integer(3 + words + i) < 0 || integer(3 + words + i) >= registers || !same_shape((*this)[inputs + i], (*this)[inputs])) return false;
+    for (int i = 0; i < inputs; ++i)
+      if (!spreads((*this)[i], (*this)[inputs])) return false;
+    return true;
+  }
+  bool cross_entropy_errors() const {
+    const int64_t rows = (*this)[0].size();
+    const Array &losses = (*this)[2], &logits = (*this)[3];
+    return counts(4, 0, 0) && all_numbers(0, 2) && numbers(logits) && logits.rows() == rows && (*this)[1].size() == rows &&
+           (absent(losses) || (numbers(losses) && losses.size() == rows));
+  }
+  // A table of `vocabulary` rows as wide as x.
+  static bool is_table(const Array& table, const Array& x, int64_t vocabulary) {
+    if (vocabulary < 1) return false;
+    if (table.matrix)
+      return filled(table) && table.matrix->experts == 1 && table.matrix->rows == vocabulary && table.matrix->inputs == x.last();
+    return numbers(table) && table.last() == x.last() && table.rows() == vocabulary;
+  }
+  bool maybe(int i, int64_t size) const { return absent((*this)[i]) || (numbers((*this)[i]) && (*this)[i].size() == size); }
+  bool linear_cross_entropy() const {
+    const Array& x = (*this)[0];
+    const int64_t rows = x.rows();
+    return counts(7, 1, 0) && numbers(x) && x.rank == 2 && is_table((*this)[1], x, integer(0)) && numbers((*this)[2]) &&
+           (*this)[2].size() == rows && maybe(3, rows) && maybe(4, rows) && maybe(5, x.size()) && maybe(6, rows) &&
+           (absent((*this)[5]) || !absent((*this)[3]));
+  }
+  bool linear_cross_entropy_table() const {
+    const Array& x = (*this)[0];
+    const int64_t rows = x.rows();
+    return counts(6, 1, 0) && numbers(x) && x.rank == 2 && is_table((*this)[1], x, integer(0)) && all_numbers(2, 6) &&
+           (*this)[2].size() == rows && (*this)[3].size() == rows && (*this)[4].size() == rows && is_table((*this)[5], x, integer(0));
+  }
+  bool dot_parts() const {
+    return counts(3, 0, 0) && all_numbers(0, 3) && same_size((*this)[0], (*this)[1]) && (*this)[2].size() == ((*this)[0].size() + 4095) / 4096;
+  }
+  bool norm_gradient(bool rms) const {
+    if (!counts(5, rms ? 1 : 0, 1) || !all_numbers(0, 3) || (rms && integer(0) < 1)) return false;
+    const Array &x = (*this)[0], &weight = (*this)[1];
+    const int64_t groups = rms ? integer(0) : 1;
+    return x.last() > 0 && x.last() % groups == 0 && weight.size() == weight.last() &&
+           (weight.last() == x.last() / groups || weight.last() == x.last()) && same_size(x, (*this)[2]) && maybe(3, x.size()) &&
+           maybe(4, 64 * weight.last());
+  }
+  bool attention_gradient() const {
+    if (step.array_count != 8 || step.integer_count != 4 || !all_numbers(0, 5) || integer(0) < 1 || integer(1) < 1 || integer(2) < 0) return false;
+    const Array &q = (*this)[0], &k = (*this)[1], &v = (*this)[2], &dy = (*this)[4];
+    const int64_t all = integer(0), key_heads = integer(1);
+    if (all % key_heads != 0 || q.last() % all != 0 || dy.last() % all != 0 || (step.number_count != 2 && step.number_count != 2 + all))
+      return false;
+    return k.last() == q.last() / all * key_heads && v.last() == dy.last() / all * key_heads && q.rows() == k.rows() &&
+           q.rows() == v.rows() && q.rows() == dy.rows() && q.last() > 0 && dy.last() > 0 && (*this)[3].size() >= 1 && maybe(5, q.size()) &&
+           maybe(6, k.size()) && maybe(7, v.size());
+  }
+  bool one_hot() const { return counts(2, 0, 0) && all_numbers(0, 2) && (*this)[0].size() == (*this)[1].rows(); }
+  bool attention_bias() const {
+    const Array& y = (*this)[1];
+    return counts(2, 2, 1) && all_numbers(0, 2) && y.rank == 2 && y.dim[0] == y.dim[1] && integer(1) >= 0;
+  }
   bool quantize() const { return counts(2, 0, 0) && all_numbers(0, 2) && holds_codes((*this)[1], (*this)[0]); }
 };
 
 static bool is_written(const Step& step, int i) {
-  if (step.kernel == kKernel_cache_write || step.kernel == kKernel_check_finite) return false;
-  if (step.kernel == kKernel_linear) return i >= 2 && (i - 2) % 5 == 2;
-  return i == (step.kernel == kKernel_gemm ? 2 : step.array_count - 1);
+  const int last = step.array_count - 1;
+  switch (step.kernel) {
+    case kKernel_cache_write:
+    case kKernel_check_finite: return false;
+    case kKernel_linear: return i >= 2 && (i - 2) % 5 == 2;
+    case kKernel_gemm: return i == 2;
+    case kKernel_map: return i >= step.integers[0];
+    case kKernel_cross_entropy_errors: return i >= 2;
+    case kKernel_linear_cross_entropy: return i >= 4;
+    case kKernel_rms_norm_gradient:
+    case kKernel_layer_norm_gradient: return i >= 3;
+    case kKernel_attention_gradient: return i >= 5;
+    default: return i == last;
+  }
 }
 // Kernels whose result may lie where an operand lies.
 static bool works_in_place(int kernel) {
@@ -238,6 +316,7 @@ static bool works_in_place(int kernel) {
     case kKernel_rms_norm:
     case kKernel_layer_norm:
     case kKernel_softmax:
+    case kKernel_map:
     case kKernel_binary:
     case kKernel_unary:
     case kKernel_activation:
@@ -268,7 +347,6 @@ static bool follows_rule(const Step& step) {
     case kKernel_linear: return check.linear();
     case kKernel_expert_linear: return check.expert_linear();
     case kKernel_expert_matmul: return check.expert_matmul();
-    case kKernel_matmul: return check.matmul();
     case kKernel_gemm: return check.gemm();
     case kKernel_gather: return check.gather();
     case kKernel_cache_write: return check.cache_write();
@@ -299,6 +377,18 @@ static bool follows_rule(const Step& step) {
     case kKernel_route_ids: return check.route_ids();
     case kKernel_route_weights: return check.route_weights();
     case kKernel_combine: return check.combine();
+    case kKernel_map: return check.map();
+    case kKernel_cross_entropy_errors: return check.cross_entropy_errors();
+    case kKernel_linear_cross_entropy: return check.linear_cross_entropy();
+    case kKernel_linear_cross_entropy_table: return check.linear_cross_entropy_table();
+    case kKernel_dot_parts: return check.dot_parts();
+    case kKernel_rms_norm_gradient: return check.norm_gradient(true);
+    case kKernel_layer_norm_gradient: return check.norm_gradient(false);
+    case kKernel_attention_gradient: return check.attention_gradient();
+    case kKernel_to_float: return check.map(2, 0, 0);
+    case kKernel_one_hot: return check.one_hot();
+    case kKernel_row_sequences: return check.counts(2, 0, 0) && check.all_numbers(0, 2);
+    case kKernel_attention_bias: return check.attention_bias();
     default: return false;
   }
 }

@@ -7,7 +7,6 @@ export const kernels = [
   "linear",
   "expert_linear",
   "expert_matmul",
-  "matmul",
   "gemm",
   "gather",
   "cache_write",
@@ -38,6 +37,18 @@ export const kernels = [
   "route_ids",
   "route_weights",
   "combine",
+  "map",
+  "cross_entropy_errors",
+  "linear_cross_entropy",
+  "linear_cross_entropy_table",
+  "dot_parts",
+  "rms_norm_gradient",
+  "layer_norm_gradient",
+  "attention_gradient",
+  "to_float",
+  "one_hot",
+  "row_sequences",
+  "attention_bias",
 ] as const;
 export type Kernel = (typeof kernels)[number];
 
