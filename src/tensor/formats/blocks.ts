@@ -4,7 +4,7 @@ import type { StorageFormat } from "../format.ts";
 
 export interface BlockLayout {
   readonly name: string;
-  readonly ggufType: number;
+  readonly ggufType?: number;
   readonly blockSize: number;
   readonly blockBytes: number;
   /** Decodes the block at `at` in `bytes` to `values` from `first`. */
@@ -17,7 +17,7 @@ export function blockFormat(layout: BlockLayout): StorageFormat {
   const { name, ggufType, blockSize, blockBytes } = layout;
   return {
     name,
-    ggufType,
+    ...(ggufType === undefined ? {} : { ggufType }),
     blockSize,
     blockBytes,
     decode(bytes, values) {

@@ -1,4 +1,4 @@
-// Every format against gguf-py's and ggml's blocks (testing/oracles/formats.py writes them).
+// Every format against the blocks of gguf-py, ggml and bitsandbytes (testing/oracles/formats.py and formats_nf4.py write them).
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { StorageFormat } from "../format.ts";
@@ -6,11 +6,11 @@ import { formatByName } from "./index.ts";
 
 interface Fixture {
   readonly format: string;
-  readonly gguf_type: number;
+  readonly gguf_type?: number;
   readonly block_size: number;
   readonly block_bytes: number;
   readonly decode: { readonly bytes: string; readonly values: string };
-  readonly encode: { readonly by: "gguf-py" | "ggml"; readonly values?: string; readonly bytes: string };
+  readonly encode: { readonly by: "gguf-py" | "ggml" | "bitsandbytes"; readonly values?: string; readonly bytes: string };
 }
 
 const read = (name: string): unknown =>
@@ -21,7 +21,7 @@ const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buf
 const common = floatsOf((read("values") as { values: string }).values);
 
 const floats = ["F16", "BF16"];
-const exact = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "TQ1_0", "TQ2_0"];
+const exact = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "TQ1_0", "TQ2_0", "NF4"];
 const searched = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4"];
 
 function encode(format: StorageFormat, values: Float32Array): Uint8Array {

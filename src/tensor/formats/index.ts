@@ -5,6 +5,7 @@ import { BF16, F16, F32, F64 } from "./floats.ts";
 import { BOOL, I16, I32, I64, I8, U16, U32, U64, U8 } from "./integers.ts";
 import { IQ4_NL, IQ4_XS } from "./iq4.ts";
 import { MXFP4 } from "./mxfp4.ts";
+import { NF4 } from "./nf4.ts";
 import { Q2_K } from "./q2_k.ts";
 import { Q3_K } from "./q3_k.ts";
 import { Q4_0, Q4_1, Q5_0, Q5_1 } from "./q4_q5.ts";
@@ -31,6 +32,7 @@ export const formats: readonly StorageFormat[] = [
   IQ4_NL,
   IQ4_XS,
   MXFP4,
+  NF4,
   TQ1_0,
   TQ2_0,
   I8,

@@ -38,6 +38,7 @@ const bounds: Readonly<Record<string, number>> = {
   IQ4_NL: 0.15,
   IQ4_XS: 0.2,
   MXFP4: 0.26,
+  NF4: 0.153,
 };
 
 /** 256 values of one magnitude or another, spread out or all alike, some of them zero. */
