@@ -5,7 +5,7 @@
 import type { Value } from "../graph/value.ts";
 import { type AttentionAttributes, attendRow, attentionFlops, attentionRules, attentionShape } from "./attend.ts";
 import { costOf } from "./cost.ts";
-import type { Builder, Op } from "./op.ts";
+import type { Builder, Domain, Op, Sample } from "./op.ts";
 import { expectRank } from "./shapes.ts";
 
 /** Not causal: a row also sees the rows after it. */
@@ -17,6 +17,37 @@ const small = { heads: 2, keyValueHeads: 2, headSize: 4, scale: 0.5, causal: tru
 const grouped = { heads: 4, keyValueHeads: 2, headSize: 3, scale: 0.6, causal: true };
 const ragged = { exactly: [0, 3, 4, 9] };
 
+type AttentionSample = Sample<4, RowAttentionAttributes> & { readonly domains: readonly Domain[] };
+
+/** Also those of its gradient. */
+export const attentionSamples: readonly AttentionSample[] = [
+  { shapes: [[5, 8], [5, 8], [5, 8], [2]], attributes: small, domains: ["normal", "normal", "normal", { exactly: [0, 5] }] },
+  { shapes: [[9, 8], [9, 8], [9, 8], [4]], attributes: { ...small, causal: false }, domains: ["normal", "normal", "normal", ragged] },
+  { shapes: [[9, 12], [9, 6], [9, 10], [4]], attributes: grouped, domains: ["normal", "normal", "normal", ragged] },
+  {
+    shapes: [[9, 12], [9, 3], [9, 5], [4]],
+    attributes: { ...grouped, keyValueHeads: 1, window: 2 },
+    domains: ["normal", "normal", "normal", ragged],
+  },
+  {
+    shapes: [[9, 12], [9, 6], [9, 6], [4]],
+    attributes: { ...grouped, window: 3, causal: false },
+    domains: ["normal", "normal", "normal", ragged],
+  },
+  { shapes: [[9, 12], [9, 6], [9, 6], [4]], attributes: { ...grouped, softcap: 1.5 }, domains: ["normal", "normal", "normal", ragged] },
+  {
+    shapes: [[9, 12], [9, 6], [9, 6], [4]],
+    attributes: { ...grouped, slopes: [0.5, 0.25, 0.125, 0.0625], window: 4 },
+    domains: ["normal", "normal", "normal", ragged],
+  },
+  { shapes: [[1, 8], [1, 8], [1, 8], [2]], attributes: small, domains: ["normal", "normal", "normal", { exactly: [0, 1] }] },
+  {
+    shapes: [[9, 12], [9, 6], [9, 10], [4]],
+    attributes: { ...grouped, heads: 2, keyValueHeads: 1, headSize: 6 },
+    domains: ["normal", "normal", "normal", ragged],
+  },
+];
+
 export const attention: Op<4, RowAttentionAttributes> = {
   name: "attention",
   arity: 4,
@@ -26,7 +57,12 @@ export const attention: Op<4, RowAttentionAttributes> = {
     expectRank("attention", "rowOffsets", rowOffsets, 1);
     return attentionShape("attention", q, k, v, attributes);
   },
-  gradient: "decomposition",
+  gradient: ({ b, x: [q, k, v, rowOffsets], dy, attributes }) => [
+    b.attentionGradient(q, k, v, rowOffsets, dy, { ...attributes, of: "query" }),
+    b.attentionGradient(q, k, v, rowOffsets, dy, { ...attributes, of: "key" }),
+    b.attentionGradient(q, k, v, rowOffsets, dy, { ...attributes, of: "value" }),
+    undefined,
+  ],
   decompose: ({ b, x: [q, k, v, rowOffsets], attributes }) => decomposed(b, q, k, v, rowOffsets, attributes),
   cost([q, k, v], attributes) {
     const pairs = attributes.causal ? (q[0]! * (q[0]! + 1)) / 2 : q[0]! * q[0]!;
@@ -40,33 +76,7 @@ export const attention: Op<4, RowAttentionAttributes> = {
       for (let t = start; t < end; t++) attendRow(q, y, t, context, t, start, attributes.causal ? t + 1 : end, attributes);
     }
   },
-  samples: [
-    { shapes: [[5, 8], [5, 8], [5, 8], [2]], attributes: small, domains: ["normal", "normal", "normal", { exactly: [0, 5] }] },
-    { shapes: [[9, 8], [9, 8], [9, 8], [4]], attributes: { ...small, causal: false }, domains: ["normal", "normal", "normal", ragged] },
-    { shapes: [[9, 12], [9, 6], [9, 10], [4]], attributes: grouped, domains: ["normal", "normal", "normal", ragged] },
-    {
-      shapes: [[9, 12], [9, 3], [9, 5], [4]],
-      attributes: { ...grouped, keyValueHeads: 1, window: 2 },
-      domains: ["normal", "normal", "normal", ragged],
-    },
-    {
-      shapes: [[9, 12], [9, 6], [9, 6], [4]],
-      attributes: { ...grouped, window: 3, causal: false },
-      domains: ["normal", "normal", "normal", ragged],
-    },
-    { shapes: [[9, 12], [9, 6], [9, 6], [4]], attributes: { ...grouped, softcap: 1.5 }, domains: ["normal", "normal", "normal", ragged] },
-    {
-      shapes: [[9, 12], [9, 6], [9, 6], [4]],
-      attributes: { ...grouped, slopes: [0.5, 0.25, 0.125, 0.0625], window: 4 },
-      domains: ["normal", "normal", "normal", ragged],
-    },
-    { shapes: [[1, 8], [1, 8], [1, 8], [2]], attributes: small, domains: ["normal", "normal", "normal", { exactly: [0, 1] }] },
-    {
-      shapes: [[9, 12], [9, 6], [9, 10], [4]],
-      attributes: { ...grouped, heads: 2, keyValueHeads: 1, headSize: 6 },
-      domains: ["normal", "normal", "normal", ragged],
-    },
-  ],
+  samples: attentionSamples,
 };
 
 function decomposed(b: Builder, q: Value, k: Value, v: Value, rowOffsets: Value, attributes: RowAttentionAttributes): Value {

@@ -3,6 +3,7 @@ import { size } from "../tensor/shape.ts";
 import { costOf } from "./cost.ts";
 import type { Op } from "./op.ts";
 import { expectDims, expectRank, fixed } from "./shapes.ts";
+import { sumTo } from "./spread.ts";
 
 export const layerNorm: Op<3, { readonly epsilon: number }> = {
   name: "layerNorm",
@@ -15,7 +16,11 @@ export const layerNorm: Op<3, { readonly epsilon: number }> = {
     expectDims("layerNorm", "bias", bias, [x[1]!]);
     return x;
   },
-  gradient: "decomposition",
+  gradient: ({ b, x: [x, weight, bias], dy, attributes }) => [
+    b.layerNormGradient(x, weight, dy, { ...attributes, of: "x" }),
+    b.layerNormGradient(x, weight, dy, { ...attributes, of: "weight" }),
+    sumTo(b, dy, bias.shape),
+  ],
   decompose({ b, x: [x, weight, bias], attributes: { epsilon } }) {
     const by = 1 / fixed("layerNorm", "channels", x.shape[1]!);
     const centred = b.sub(x, b.scale(b.sum(x, { axis: 1 }), { by }));

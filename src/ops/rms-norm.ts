@@ -6,6 +6,7 @@
 import { printDim } from "../graph/dim.ts";
 import { size } from "../tensor/shape.ts";
 import { costOf } from "./cost.ts";
+import { rmsNormGradients } from "./norm-gradients.ts";
 import { type Op, ShapeError } from "./op.ts";
 import { divided, expectRank, fixed } from "./shapes.ts";
 
@@ -21,7 +22,7 @@ export const rmsNorm: Op<2, { readonly epsilon: number; readonly groups?: number
       throw new ShapeError(`rmsNorm: weight must hold ${part} or ${printDim(x[1]!)} numbers, got ${printDim(weight[0]!)}`);
     return x;
   },
-  gradient: "decomposition",
+  gradient: ({ b, x: [x, weight], dy, attributes }) => rmsNormGradients(b, x, weight, dy, attributes),
   decompose({ b, x: [x, weight], attributes: { epsilon, groups = 1 } }) {
     const channels = fixed("rmsNorm", "channels", x.shape[1]!);
     const part = channels / groups;
