@@ -1,0 +1,131 @@
+/** Recipes: a training as JSON. `frugal train` runs them, and the command line's options of `frugal tune` make one. */
+import { parseJsonObject } from "../formats/json.ts";
+import { checkShape, type JsonField, type JsonShape } from "./json-shape.ts";
+import { scheduleKinds } from "./schedules.ts";
+import { updateRuleNames } from "./update-rules/index.ts";
+
+/** What a training does, whatever it trains. The same keys are options of `tune`. */
+export interface TrainingSettings {
+  /** Steps; where absent, as many as `epochs` take. */
+  readonly steps?: number;
+  /** How often each example is learned. Default 1, where `steps` is absent. */
+  readonly epochs?: number;
+  /** Examples that make a step. Default 8. */
+  readonly examplesPerStep?: number;
+  /** Tokens that make a step, in place of a number of examples. */
+  readonly tokensPerStep?: number;
+  /** Most tokens of an example. Default: what the model reads, at most 1024. */
+  readonly context?: number;
+  /** Most tokens that are computed together; a step of more is done in parts. Default 4096. */
+  readonly rows?: number;
+  /** Default 1e-4, or 1e-3 for LoRA and its kin. */
+  readonly learningRate?: number;
+  /** Default "constant". */
+  readonly schedule?: "constant" | "linear" | "cosine";
+  /** Steps in which the rate rises from 0. Default 0. */
+  readonly warmUpSteps?: number;
+  /** What a falling schedule ends at, as a share of the rate. Default 0. */
+  readonly floor?: number;
+  /** Default "adamw". An object holds the rule's own options beside its name. */
+  readonly optimizer?: string | ({ readonly name: string } & Readonly<Record<string, unknown>>);
+  /** For optimizers that have it. Default 0. */
+  readonly weightDecay?: number;
+  /** The largest norm of all gradients together. Default: none. */
+  readonly clip?: number;
+  /** Order of the examples. Default "shuffled". */
+  readonly order?: "file" | "shuffled";
+  /** Of order and first numbers. Default 0. */
+  readonly seed?: number;
+  /** Cuts the forward pass into so many parts, of which all but the last are computed twice to save memory. */
+  readonly recompute?: number;
+  /** Lines that are no examples. Default "refuse". */
+  readonly badLines?: "refuse" | "skip";
+  /** Examples longer than the context. Default "refuse". */
+  readonly tooLong?: "refuse" | "skip" | "truncate";
+  /** Looks at the evaluation examples every so many steps. Default: only after the last. */
+  readonly evaluateEvery?: number;
+  /** Ends the training after so many evaluations without a new least loss, and keeps the weights of the least. */
+  readonly patience?: number;
+  /** Saves a checkpoint every so many steps. Default 100. */
+  readonly saveEvery?: number;
+  /** Checkpoints that are kept. Default 2. */
+  readonly keep?: number;
+  /** Learns which of two answers is better, by DPO; examples are then {"prompt", "chosen", "rejected"}. */
+  readonly preference?: { readonly beta?: number };
+}
+
+export interface Recipe extends TrainingSettings {
+  /** A model to begin with, or the configuration (as config.json) of one that begins anew, with the folder of its tokenizer. */
+  readonly model: string | { readonly config: Readonly<Record<string, unknown>>; readonly tokenizer?: string };
+  /** JSONL files of examples. */
+  readonly data: string | readonly string[];
+  readonly evaluation?: string | readonly string[];
+  /** Where the results go. */
+  readonly out?: string;
+  /** Which weights are trained and how. Default: all of them. */
+  readonly technique?: string | ({ readonly name: string } & Readonly<Record<string, unknown>>);
+}
+
+const count = { kind: "number", from: 1, whole: true } as const;
+const positive = { kind: "number", above: 0 } as const;
+const named = (names: JsonField): JsonShape => ({
+  kind: "either",
+  of: [names, { kind: "object", open: true, fields: { name: { ...names, needed: true } } }],
+});
+
+export const settingShapes: Readonly<Record<keyof TrainingSettings, JsonField>> = {
+  steps: count,
+  epochs: positive,
+  examplesPerStep: count,
+  tokensPerStep: count,
+  context: { kind: "number", from: 2, whole: true },
+  rows: { kind: "number", from: 2, whole: true },
+  learningRate: positive,
+  schedule: { kind: "choice", of: scheduleKinds },
+  warmUpSteps: { kind: "number", from: 0, whole: true },
+  floor: { kind: "number", from: 0, to: 1 },
+  optimizer: named({ kind: "choice", of: updateRuleNames }),
+  weightDecay: { kind: "number", from: 0 },
+  clip: positive,
+  order: { kind: "choice", of: ["file", "shuffled"] },
+  seed: { kind: "number", from: 0, whole: true },
+  recompute: { kind: "number", from: 2, whole: true },
+  badLines: { kind: "choice", of: ["refuse", "skip"] },
+  tooLong: { kind: "choice", of: ["refuse", "skip", "truncate"] },
+  evaluateEvery: count,
+  patience: count,
+  saveEvery: count,
+  keep: count,
+  preference: { kind: "object", fields: { beta: positive } },
+};
+
+const files: JsonShape = { kind: "either", of: [{ kind: "text" }, { kind: "list", of: { kind: "text" }, least: 1 }] };
+
+const recipeShape: JsonShape = {
+  kind: "object",
+  fields: {
+    model: {
+      kind: "either",
+      of: [
+        { kind: "text" },
+        {
+          kind: "object",
+          fields: { config: { kind: "object", open: true, fields: {}, needed: true }, tokenizer: { kind: "text" } },
+        },
+      ],
+      needed: true,
+    },
+    data: { ...files, needed: true },
+    evaluation: files,
+    out: { kind: "text" },
+    technique: named({ kind: "text" }),
+    ...settingShapes,
+  },
+};
+
+/** Rejects with FRUGAL_BAD_FILE for what is no JSON (with line and column), FRUGAL_BAD_ARGUMENT naming the path of what is wrong. */
+export function readRecipe(name: string, bytes: Uint8Array): Recipe {
+  const value = parseJsonObject(name, bytes, { uniqueKeys: true });
+  checkShape(name, value, recipeShape);
+  return value as unknown as Recipe;
+}
