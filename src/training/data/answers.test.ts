@@ -151,7 +151,7 @@ describe("encodeAnswers", () => {
 
   it("reads contents given in parts", () => {
     const source = chatml.replace("{{ m.content }}", "{% for p in m.content %}{{ p.text }}{% endfor %}");
-    const parts = (...texts: string[]): ChatMessage["content"] => texts.map((text) => ({ type: "text", text }));
+    const parts = (...texts: string[]): { type: string; text: string }[] => texts.map((text) => ({ type: "text", text }));
     const messages: ChatMessage[] = [
       { role: "user", content: parts("a", "b") },
       { role: "assistant", content: parts(" ", "c", "d ") },
