@@ -49,7 +49,7 @@ function wideSvd(matrix: Float64Array, rows: number, columns: number, rank: numb
 
 /** `count` orthonormal vectors [count, rows] that span nearly all that the matrix's first columns' directions do. */
 function capturing(matrix: Float64Array, rows: number, columns: number, count: number): Float64Array {
-  let basis = new Float64Array(count * rows);
+  let basis: Float64Array = new Float64Array(count * rows);
   for (let i = 0; i < basis.length; i += 2) {
     const [a, b] = philox([i, 0, 0, 0], [0x5eed, 0]);
     const radius = Math.sqrt(-2 * Math.log((a + 0.5) / 2 ** 32));

@@ -47,10 +47,15 @@ export function rewriteLowRanks(
   return rewriteLinears(graph, of.keys(), (b, site) => change(b, site, of.get(site.name)!));
 }
 
-/** scale · B A x; the rank's few columns are scaled, not the result's many. */
-export function lowRankProduct(b: Builder, { name, x, inputs, outputs }: LinearSite, { rank, scale }: LowRank): Value {
-  const few = b.scale(b.matmul(x, b.weight(`${name}.loraA`, [rank, inputs])), { by: scale });
-  return b.matmul(few, b.weight(`${name}.loraB`, [outputs, rank]));
+/** scale · B A x; the rank's few columns are scaled, not the result's many. `names` are those of A and B after the linear's. */
+export function lowRankProduct(
+  b: Builder,
+  { name, x, inputs, outputs }: LinearSite,
+  { rank, scale }: LowRank,
+  names: readonly [A: string, B: string] = ["loraA", "loraB"],
+): Value {
+  const few = b.scale(b.matmul(x, b.weight(`${name}.${names[0]}`, [rank, inputs])), { by: scale });
+  return b.matmul(few, b.weight(`${name}.${names[1]}`, [outputs, rank]));
 }
 
 /** First numbers of A: Kaiming's with a = √5, which are even in ±1/√inputs; of B: zeros. */

@@ -71,7 +71,7 @@ export function positiveNumber(technique: string, name: string, value: unknown):
 const wrong = (technique: string, option: string, problem: string): FrugalError =>
   new FrugalError("FRUGAL_BAD_ARGUMENT", `${technique}: ${option} is ${problem}`, { option });
 
-/** The targets with rank and scale. Throws FRUGAL_BAD_ARGUMENT for unknown targets, and for ranks that are more than a matrix has. */
+/** The targets with rank and scale. Throws FRUGAL_BAD_ARGUMENT for unknown targets. */
 export function lowRanks(graph: Graph, options: LowRankOptions, technique: string): LowRank[] {
   const { rank = 8, alpha = 8, targets = "all-linear", rankPattern = {}, alphaPattern = {}, scaling = "rank" } = options;
   const linears = chooseLinears(graph, targets, technique);
@@ -82,4 +82,16 @@ export function lowRanks(graph: Graph, options: LowRankOptions, technique: strin
     const divisor = scaling === "rank" ? own : Math.sqrt(own);
     return { ...linear, rank: own, scale: (alphas.get(linear.name) ?? alpha) / divisor };
   });
+}
+
+/** The same; throws FRUGAL_BAD_ARGUMENT where a rank is more than a matrix has singular values. */
+export function expectRanks(chosen: LowRank[], technique: string): LowRank[] {
+  const over = chosen.find(({ rank, outputs, inputs }) => rank > Math.min(outputs, inputs));
+  if (over !== undefined)
+    throw wrong(
+      technique,
+      "rank",
+      `${over.rank}, but "${over.name}" [${over.outputs}, ${over.inputs}] has ${Math.min(over.outputs, over.inputs)} singular values; give no more`,
+    );
+  return chosen;
 }
