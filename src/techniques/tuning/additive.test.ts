@@ -1,7 +1,7 @@
 /** Additive techniques against PEFT, and adapters against torch: logits, loss and gradients; and that the graph that serves answers the same. */
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { given, measure, type Measured, neededBy, openTrainable, packTexts } from "../../../testing/tuning.ts";
+import { given, measure, type Measured, neededBy, openTrainable, packTexts } from "../../../testing/tuned-models.ts";
 import type { Backend } from "../../backends/backend.ts";
 import { createNativeBackend } from "../../backends/native/backend.ts";
 import { createReferenceBackend } from "../../backends/reference/backend.ts";
