@@ -13,6 +13,8 @@ interface PeftCommon {
   readonly modulesToSave?: readonly string[] | undefined;
   /** Only in these layers. */
   readonly layers?: readonly number[] | undefined;
+  /** Whether the targets are stored as [inputs, outputs]; only written. */
+  readonly fanInFanOut?: boolean | undefined;
 }
 
 export interface PeftLora extends PeftCommon {

@@ -24,7 +24,7 @@ function particular(config: PeftConfig): Record<string, unknown> {
         ...layers,
         alpha_pattern: config.alphaPattern ?? {},
         bias: config.bias ?? "none",
-        fan_in_fan_out: false,
+        fan_in_fan_out: config.fanInFanOut ?? false,
         init_lora_weights: true,
         lora_alpha: config.alpha,
         lora_dropout: 0,
@@ -38,7 +38,7 @@ function particular(config: PeftConfig): Record<string, unknown> {
         ...targets,
         ...layers,
         bias: "none",
-        fan_in_fan_out: false,
+        fan_in_fan_out: config.fanInFanOut ?? false,
         init_lora_weights: true,
         init_r: config.initialRank,
         lora_alpha: config.alpha,
@@ -57,7 +57,7 @@ function particular(config: PeftConfig): Record<string, unknown> {
         ...layers,
         bias: "none",
         d_initial: config.initialD ?? 0.1,
-        fan_in_fan_out: false,
+        fan_in_fan_out: config.fanInFanOut ?? false,
         init_weights: true,
         projection_prng_key: 0,
         r: config.rank,
@@ -65,7 +65,12 @@ function particular(config: PeftConfig): Record<string, unknown> {
         vera_dropout: 0,
       };
     case "IA3":
-      return { ...targets, fan_in_fan_out: false, feedforward_modules: listed(config.feedforwardModules) ?? [], init_ia3_weights: true };
+      return {
+        ...targets,
+        fan_in_fan_out: config.fanInFanOut ?? false,
+        feedforward_modules: listed(config.feedforwardModules) ?? [],
+        init_ia3_weights: true,
+      };
     case "LN_TUNING":
       return targets;
     default:

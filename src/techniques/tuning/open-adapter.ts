@@ -1,0 +1,57 @@
+/** From an adapter's path to a model that carries it: the steps that `--adapter` and `load(..., { adapter })` take. */
+import { readGguf } from "../../formats/gguf/read.ts";
+import { openFile } from "../../formats/files.ts";
+import { readPeft } from "../../formats/peft.ts";
+import type { Checkpoint, Model } from "../../models/family.ts";
+import { openModel } from "../../models/index.ts";
+import type { Adapter } from "./adapter.ts";
+import { adaptedModel, withFurther } from "./adapted-model.ts";
+import { expectBase, fingerprintKey, parseFingerprint } from "./base-fingerprint.ts";
+import { readGgufAdapter } from "./gguf-adapter.ts";
+import { readPeftAdapter } from "./peft-files.ts";
+
+export interface OpenAdapterOptions {
+  /** Of a file of tensors without `adapter_config.json`: what is divided by the rank to give LoRA's scale. */
+  readonly alpha?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * An adapter for the model of a checkpoint: a directory that PEFT writes, one of its `.safetensors` files alone, or a GGUF file that
+ * llama.cpp takes as `--lora`. Rejects with FRUGAL_BAD_ARGUMENT where it was made for another base.
+ */
+export async function openAdapter(
+  path: string,
+  checkpoint: Checkpoint,
+  model: Model,
+  { alpha, signal }: OpenAdapterOptions = {},
+): Promise<Adapter> {
+  const options = signal === undefined ? {} : { signal };
+  if (path.endsWith(".gguf")) {
+    const file = await readGguf(await openFile(path), options);
+    try {
+      const fingerprint = parseFingerprint(textOf(file.metadata.get(fingerprintKey)));
+      if (fingerprint !== undefined) await expectBase(path, model, fingerprint, textOf(file.metadata.get("general.base_model.0.name")));
+      return await readGgufAdapter(path, file, checkpoint, model);
+    } finally {
+      await file.close();
+    }
+  }
+  const file = await readPeft(path, options);
+  try {
+    const fingerprint = parseFingerprint(file.metadata.get(fingerprintKey));
+    if (fingerprint !== undefined) await expectBase(path, model, fingerprint, file.config?.baseModel);
+    return await readPeftAdapter(path, file, model, { alpha });
+  } finally {
+    await file.close();
+  }
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+
+/** The model of a checkpoint with an adapter beside its weights. */
+export async function openAdaptedModel(path: string, checkpoint: Checkpoint, options: OpenAdapterOptions = {}): Promise<Model> {
+  const base = openModel(checkpoint);
+  const adapter = await openAdapter(path, checkpoint, base, options);
+  return adaptedModel(adapter.further.size === 0 ? base : openModel(withFurther(checkpoint, adapter)), adapter);
+}
