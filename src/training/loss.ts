@@ -25,7 +25,8 @@ export function withLoss(graph: Graph): Graph {
   };
 }
 
-function lossesOf(logits: Value, targets: Value): Value {
+/** Of each row of logits: −log of the share of its target. */
+export function lossesOf(logits: Value, targets: Value): Value {
   const b = createBuilder();
   const [hidden, table] = logits.inputs;
   if (logits.op === "matmul" && table!.op === "weight") return b.linearCrossEntropy(hidden!, table!, targets);

@@ -77,8 +77,8 @@ export interface RunOptions {
   readonly store?: RunStore | undefined;
   /** Called with the trained weights before the memory is given back. */
   readonly onEnd?: ((read: (name: string) => Promise<Float32Array>, result: TrainingResult) => Promise<void>) | undefined;
-  /** Called once all is loaded. */
-  readonly onLoaded?: ((loaded: LoadedModel) => void) | undefined;
+  /** Called once all is loaded, before anything is resumed or learned. */
+  readonly onLoaded?: ((loaded: LoadedModel) => unknown) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -95,7 +95,7 @@ async function train(options: RunOptions, emit: (progress: TrainingProgress) => 
   signal.throwIfAborted();
   const loaded = await backend.load(stepper.graphs, stepper.weights, { caps: capsOf(batches, evaluation?.batches ?? []), signal });
   try {
-    options.onLoaded?.(loaded);
+    await options.onLoaded?.(loaded);
     const resumed = store?.resumed;
     if (resumed !== undefined) {
       await restore(loaded, stepper, resumed.kept);
