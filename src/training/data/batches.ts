@@ -66,9 +66,10 @@ export function createBatches(examples: readonly (Example | Preference)[], optio
     for (; step.length < perStep && position.epoch < epochs; nextEpoch()) step.push(units[orderOf(position.epoch)[position.index++]!]!);
     return step;
   };
+  const windowAt = (epoch: number, index: number): Unit[] => [...orderOf(epoch).subarray(index, index + window)].map((i) => units[i]!);
   const byLength = (capacity: number): Unit[] => {
     if (position.epoch >= epochs) return [];
-    const some = [...orderOf(position.epoch).subarray(position.index, position.index + window)].map((i) => units[i]!);
+    const some = windowAt(position.epoch, position.index);
     const bins = packed(some, capacity);
     const step = bins[position.taken++]!.map((i) => some[i]!);
     if (position.taken === bins.length) {
@@ -77,6 +78,11 @@ export function createBatches(examples: readonly (Example | Preference)[], optio
       nextEpoch();
     }
     return step;
+  };
+  const stepsIn = (capacity: number): number => {
+    let steps = 0;
+    for (let index = 0; index < units.length; index += window) steps += packed(windowAt(0, index), capacity).length;
+    return steps;
   };
   return {
     async next() {
@@ -92,13 +98,16 @@ export function createBatches(examples: readonly (Example | Preference)[], optio
           `data: the training to resume had ${of.examples} examples of ${of.rows} rows, these are ${identity.examples} of ${identity.rows}; give the same data`,
           { wanted: of.examples, got: identity.examples },
         );
+      if (index >= units.length) throw damaged(`index ${index} of ${units.length} examples`);
+      const steps = tokensPerStep === undefined ? 1 : packed(windowAt(epoch, index), tokensPerStep).length;
+      if (taken >= steps) throw damaged(`taken ${taken} of ${steps} steps`);
       Object.assign(position, { epoch, index, taken });
     },
     caps: capsOf(units, options),
     expectedSteps: Number.isFinite(epochs)
       ? tokensPerStep === undefined
         ? Math.ceil((units.length * epochs) / perStep)
-        : epochs * windowsOf(units, orderOf(0), window).reduce((steps, some) => steps + packed(some, tokensPerStep).length, 0)
+        : epochs * stepsIn(tokensPerStep)
       : undefined,
   };
 }
@@ -116,11 +125,6 @@ const packed = (units: readonly Unit[], capacity: number): number[][] =>
   firstFitDecreasing(
     units.map(({ rows }) => rows),
     capacity,
-  );
-
-const windowsOf = (units: readonly Unit[], order: Int32Array, window: number): Unit[][] =>
-  Array.from({ length: Math.ceil(units.length / window) }, (_, w) =>
-    [...order.subarray(w * window, (w + 1) * window)].map((i) => units[i]!),
   );
 
 function unitOf(example: Example | Preference, virtualTokens = 0): Unit {
@@ -147,40 +151,40 @@ function batchesOf(step: readonly Unit[], rows: number | undefined, options: Pac
 }
 
 /** Bounds, not the largest batch there will be: that depends on the order. */
-function capsOf(units: readonly Unit[], { tokensPerStep, examplesPerStep = 1, rows = Infinity, window = 1024 }: BatchOptions): Symbols {
-  const atOnce = tokensPerStep === undefined ? examplesPerStep : window;
-  const limit = Math.min(rows, tokensPerStep ?? Infinity);
-  // A step may take an example twice where there are fewer than it takes.
-  const most = (sizes: readonly number[], count: number): number => {
-    const largest = sizes.toSorted((a, b) => b - a);
-    const rounds = Math.floor(count / largest.length);
-    return rounds * sum(largest) + sum(largest.slice(0, count % largest.length));
+function capsOf(units: readonly Unit[], options: BatchOptions): Symbols {
+  const { tokensPerStep, examplesPerStep = 1, rows = Infinity, window = 1024, virtualTokens } = options;
+  const atOnce = tokensPerStep === undefined ? examplesPerStep : Math.min(window, units.length);
+  const often = tokensPerStep === undefined ? repeats(units.length, atOnce, options) : 1;
+  const most = (of: (unit: Unit) => number): number => {
+    const sizes = units.map(of).sort((a, b) => b - a);
+    let [left, total] = [atOnce, 0];
+    for (let i = 0; left > 0; left -= often, i++) total += Math.min(left, often) * sizes[i]!;
+    return total;
   };
   const T = Math.min(
-    limit,
-    most(
-      units.map((unit) => unit.rows),
-      atOnce,
-    ),
+    rows,
+    tokensPerStep ?? Infinity,
+    most((unit) => unit.rows),
   );
-  const shortest = Math.min(
-    ...new Set(units.flatMap(({ sequences, rows: all }) => (sequences.length > 1 ? sequences.map(({ ids }) => ids.length) : [all]))),
+  const shortest = units.reduce(
+    (least, { sequences }) => Math.min(least, ...sequences.map((each) => rowsOf(each, virtualTokens))),
+    Infinity,
   );
   const S = Math.min(
-    most(
-      units.map(({ sequences }) => sequences.length),
-      atOnce,
-    ),
     Math.floor(T / shortest),
+    most(({ sequences }) => sequences.length),
   );
   const R = Math.min(
     T,
-    most(
-      units.map(({ scored }) => scored),
-      atOnce,
-    ),
+    most(({ scored }) => scored),
   );
   return { T, S, C: 0, R };
+}
+
+/** How often a step may take the same example: an epoch may end within a step, and the next begin with what the last ended with. */
+function repeats(count: number, atOnce: number, { order, epochs = Infinity }: BatchOptions): number {
+  const spans = order === "file" ? Math.ceil(atOnce / count) : atOnce === 1 ? 1 : Math.floor((atOnce - 2) / count) + 2;
+  return Math.min(epochs, spans);
 }
 
 function checkBatches(
@@ -214,10 +218,10 @@ function checkState(state: unknown): Position & { readonly examples: number; rea
   const number = (name: string): number => {
     const value = given[name];
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-    throw new FrugalError(
-      "FRUGAL_BAD_FILE",
-      `data: the state to resume from has ${name} ${JSON.stringify(value)}; the checkpoint is damaged`,
-    );
+    throw damaged(`${name} ${JSON.stringify(value)}`);
   };
   return { epoch: number("epoch"), index: number("index"), taken: number("taken"), examples: number("examples"), rows: number("rows") };
 }
+
+const damaged = (what: string): FrugalError =>
+  new FrugalError("FRUGAL_BAD_FILE", `data: the state to resume from has ${what}; the checkpoint is damaged, or of other options`);
