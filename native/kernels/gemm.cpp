@@ -14,7 +14,7 @@ static Right right_of(const Array& w, bool transposed) {
 }  // namespace frugal::FRUGAL_ISA
 
 // y = alpha · x · wᵀ + residual. arrays: x [M, K] (or [K, M]), w [N, K] (or [K, N]) or a matrix, y [M, N], residual or nothing;
-// integers: x is stored transposed, w is; numbers: alpha.
+// integers: x is stored transposed, w is, whether it adds to what y holds; numbers: alpha.
 KERNEL(gemm) {
   using namespace frugal;
   using namespace frugal::FRUGAL_ISA;
@@ -30,7 +30,7 @@ KERNEL(gemm) {
   int64_t piece = (side + threads * 4 - 1) / (threads * 4);
   piece = (piece < least ? least : piece + unit - 1) / unit * unit;
   share(step, side, piece, [&](int64_t first, int64_t last) {
-    Product2 p{y.f(), n, step.numbers[0], residual.f(), n};
+    Product2 p{y.f(), n, step.numbers[0], residual.f(), n, step.integers[2] != 0};
     if (by_rows) {
       p.c += first * n;
       if (p.residual) p.residual += first * n;

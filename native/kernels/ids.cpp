@@ -1,4 +1,4 @@
-// Numbers made from ids and offsets, as training needs them. Ops: src/ops/to-float.ts, one-hot.ts, row-sequences.ts, attention-bias.ts.
+// Numbers made from ids and offsets, as training needs them. Ops: src/ops/to-float.ts, one-hot.ts, row-sequences.ts.
 #include "kernel.h"
 
 // arrays: x ids, y.
@@ -40,24 +40,5 @@ KERNEL(row_sequences) {
       for (; row < end; ++row) y.i()[row] = int32_t(s);
     }
     if (row != y.size()) raise(step, kIdOutOfRange, row);
-  });
-}
-
-// arrays: rowOffsets [S+1], y [rows, rows]; integers: causal, window (0: none); numbers: slope.
-KERNEL(attention_bias) {
-  using namespace frugal;
-  using namespace frugal::FRUGAL_ISA;
-  const Array &offsets = step.arrays[0], &y = step.arrays[1];
-  const int64_t rows = y.last(), window = step.integers[1];
-  share(step, offsets.size() > 0 ? offsets.size() - 1 : 0, 1, [&](int64_t first, int64_t last) {
-    for (int64_t s = first; s < last; ++s) {
-      const int64_t from = offsets.i()[s], to = offsets.i()[s + 1];
-      if (from < 0 || to < from || to > rows) return raise(step, kIdOutOfRange, to);
-      for (int64_t i = from; i < to; ++i)
-        for (int64_t j = 0; j < rows; ++j) {
-          const bool sees = j >= from && j < (step.integers[0] ? i + 1 : to) && (window == 0 || i - j < window);
-          y.f()[i * rows + j] = sees ? step.numbers[0] * float(j - i) : -__builtin_inff();
-        }
-    }
   });
 }

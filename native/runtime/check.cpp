@@ -79,7 +79,7 @@ struct Checker {
     return x.rows() == ids.size() || (ids.last() > 0 && x.rows() * ids.last() == ids.size());
   }
   bool gemm() const {
-    if (!counts(4, 2, 1) || !numbers((*this)[0]) || !numbers((*this)[2])) return false;
+    if (!counts(4, 3, 1) || !numbers((*this)[0]) || !numbers((*this)[2])) return false;
     const Array &x = (*this)[0], &w = (*this)[1], &y = (*this)[2], &residual = (*this)[3];
     if (x.rank != 2 || y.rank != 2 || (!absent(residual) && (!numbers(residual) || !same_size(residual, y)))) return false;
     const int64_t rows = integer(0) ? x.dim[1] : x.dim[0], inner = integer(0) ? x.dim[0] : x.dim[1];
@@ -287,10 +287,6 @@ struct Checker {
            maybe(6, k.size()) && maybe(7, v.size());
   }
   bool one_hot() const { return counts(2, 0, 0) && all_numbers(0, 2) && (*this)[0].size() == (*this)[1].rows(); }
-  bool attention_bias() const {
-    const Array& y = (*this)[1];
-    return counts(2, 2, 1) && all_numbers(0, 2) && y.rank == 2 && y.dim[0] == y.dim[1] && integer(1) >= 0;
-  }
   bool quantize() const { return counts(2, 0, 0) && all_numbers(0, 2) && holds_codes((*this)[1], (*this)[0]); }
 };
 
@@ -388,7 +384,6 @@ static bool follows_rule(const Step& step) {
     case kKernel_to_float: return check.map(2, 0, 0);
     case kKernel_one_hot: return check.one_hot();
     case kKernel_row_sequences: return check.counts(2, 0, 0) && check.all_numbers(0, 2);
-    case kKernel_attention_bias: return check.attention_bias();
     default: return false;
   }
 }

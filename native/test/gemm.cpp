@@ -25,7 +25,7 @@ static void check_gemm(const KernelSet& set, int threads, const Shape& s, bool x
   const Place a = x_turned ? trial.input(turned(x, s.m, s.k), {s.k, s.m}) : trial.input(x, {s.m, s.k});
   const Place b = w_turned ? trial.input(turned(w, s.n, s.k), {s.k, s.n}) : trial.input(w, {s.n, s.k});
   const Place residual = adds ? trial.input(r, {s.m, s.n}) : nothing(), y = trial.output({s.m, s.n});
-  trial.step(kKernel_gemm, {a, b, y, residual}, {x_turned, w_turned}, {alpha});
+  trial.step(kKernel_gemm, {a, b, y, residual}, {x_turned, w_turned, 0}, {alpha});
   trial.must_run();
   const std::vector<float> result = trial.copy(y);
   for (int64_t m = 0; m < s.m; ++m)
@@ -69,7 +69,7 @@ KERNEL_TEST(gemm_stored) {
       trial.scratch(size_t(4) << 20);
       const Place w = trial.matrix(format.type, outputs, inputs, stored), a = trial.input(x, {rows, inner}),
                   y = trial.output({rows, columns});
-      trial.step(kKernel_gemm, {a, w, y, nothing()}, {0, turned_weight}, {1});
+      trial.step(kKernel_gemm, {a, w, y, nothing()}, {0, turned_weight, 0}, {1});
       trial.must_run();
       const std::vector<float> result = trial.copy(y);
       for (int64_t m = 0; m < rows; ++m)

@@ -15,10 +15,7 @@ const native = (instructionSet: string, threads: number): Implementation => ({
     return made.backend;
   },
   skips: {
-    toFloat: training,
-    oneHot: training,
-    rowSequences: training,
-    attentionBias: training,
+    attentionBias: "attention and its gradient have kernels of their own",
     noise: training,
     blockQuantize: training,
     blockDequantize: training,

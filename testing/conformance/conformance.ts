@@ -1,7 +1,7 @@
 /** The contract of backends as tests: every op, whole graphs, weights in every storage format, the cache, and how calls end. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { LoadedModel } from "../../src/backends/backend.ts";
-import { allOps } from "../../src/ops/builder.ts";
+import type { LoadedModel, Weights } from "../../src/backends/backend.ts";
+import { allOps, createBuilder } from "../../src/ops/builder.ts";
 import { cacheCases } from "./cache-cases.ts";
 import { callCases } from "./call-cases.ts";
 import { graphCases } from "./graph-cases.ts";
@@ -36,15 +36,27 @@ function sampleTests({ create, skips, tolerances }: Implementation, op: string):
   }
   let model: LoadedModel;
   beforeAll(async () => {
-    const graphs = Object.fromEntries(samples.map((sample) => [sample.name, sample.graph]));
-    model = await (await create()).load(graphs, new Map(), { caps: noSymbols, cachePages: 4, cacheFormat: "F32" });
+    const graphs = Object.fromEntries(
+      samples.flatMap((sample) => [
+        [sample.name, sample.graph],
+        [`${sample.name}, training`, { ...sample.graph, updates: scrap }],
+      ]),
+    );
+    const weights: Weights = new Map([["scrap", { shape: [1], content: { values: async () => new Float32Array(1) } }]]);
+    model = await (await create()).load(graphs, weights, { caps: noSymbols, cachePages: 4, cacheFormat: "F32" });
   });
   afterAll(() => model?.dispose());
   it.each(samples.map((sample) => [sample.name, sample] as const))("%s", async (_, sample) => {
     const outputs = await model.run({ program: sample.name, symbols: noSymbols, inputs: sample.sources });
     expectLike(outputs, plainOutputs(sample), tolerances[op] ?? 1e-5);
   });
+  it.each(samples.map((sample) => [sample.name, sample] as const))("%s, in a program that updates weights", async (_, sample) => {
+    const outputs = await model.run({ program: `${sample.name}, training`, symbols: noSymbols, inputs: sample.sources });
+    expectLike(outputs, plainOutputs(sample), tolerances[op] ?? 1e-5);
+  });
 }
+
+const scrap = new Map([["scrap", createBuilder().constant(Float32Array.of(1), [1])]]);
 
 const plainOutputs = (sample: SampleCase): ReturnType<typeof runPlain> =>
   runPlain(sample.graph, { sources: sample.sources, cache: plainCache(4) });

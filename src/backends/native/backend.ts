@@ -10,9 +10,11 @@ import { FrugalError, nearest } from "../../tensor/error.ts";
 import { planMemory } from "../../transforms/plan-memory.ts";
 import type { Backend, CacheFormat, Call, LoadedModel, LoadOptions, MemoryReport, Outputs, Weights } from "../backend.ts";
 import { type Addon, findAddon, type Handle } from "./addon.ts";
-import { lower, type Lowered, matrixWeights, type WeightTable } from "./lower.ts";
+import { lower, matrixWeights } from "./lower.ts";
+import type { Lowered, WeightTable } from "./lowering.ts";
 import { loadingWeights } from "./weights.ts";
-import { encodeProgram, kernels } from "./words.ts";
+import { expectLength, expectUpdated } from "../weights.ts";
+import { encodeProgram, kernels, type Operand } from "./words.ts";
 
 export interface NativeOptions {
   /** Threads that compute together; as many as this process may use where absent. */
@@ -88,15 +90,24 @@ async function loadNative(
     signal.throwIfAborted();
     for (const graph of Object.values(graphs)) verifyGraph(graph, opRules);
     const orders = Object.values(graphs).map((graph) => valuesOf(graph));
-    const loading = loadingWeights(addon, handle, weights);
-    filling = await loading.start(orders.flatMap(matrixWeights), signal, options.onProgress);
+    const updated = new Map(Object.values(graphs).flatMap(({ updates }) => [...(updates ?? [])]));
+    const names = new Set(updated.keys());
+    const isFew = (size: Polynomial): boolean => evaluatePolynomial(size, options.caps) <= mostAtOnce;
+    const loading = loadingWeights(addon, handle, weights, isFew);
+    filling = await loading.start(
+      orders.flatMap((order) => matrixWeights(order, names)),
+      signal,
+      options.onProgress,
+    );
     const compiled = compile(addon, handle, graphs, loading, options);
+    const accesses = [...updated].map(([name, { shape }]) => [name, access(addon, handle, loading, name, shape)] as const);
+    allocate(addon, handle, compiled, options);
     await loading.addVectors(signal);
     await filling.filled;
     const [weightBytes, cacheBytes] = addon.memory(handle);
     const memory = { ...compiled.memory, weights: weightBytes, cache: cacheBytes };
     checkMemory(memory);
-    return loadedModel(addon, handle, compiled.programs, options.caps, memory);
+    return loadedModel(addon, handle, compiled.programs, new Map(accesses), options.caps, memory);
   } catch (error) {
     failed.abort();
     await filling?.filled.catch(() => undefined);
@@ -112,7 +123,7 @@ function compile(
   graphs: Readonly<Record<string, Graph>>,
   weights: WeightTable,
   options: LoadOptions,
-): { readonly programs: Map<string, Program>; readonly memory: Pick<MemoryReport, "arena" | "arenaFormula"> } {
+): Compiled {
   const lowered = Object.entries(graphs).map(([name, graph]) => [name, lower(graph, weights)] as const);
   const plans = lowered.map(([, { buffers }]) => planMemory(buffers));
   const arena = plans.reduce<Polynomial>((bound, { size }) => upperBound(bound, size), new Map());
@@ -124,21 +135,63 @@ function compile(
     if (index < 0) throw new FrugalError("FRUGAL_INTERNAL", `native: the core refuses program "${name}"`);
     programs.set(name, { index, lowered: program });
   });
-  const layers = cacheLayers(graphs);
+  return {
+    programs,
+    layers: cacheLayers(graphs),
+    scratch: Math.max(...lowered.map(([, { scratchBytes }]) => scratchBytes), 64),
+    memory: { arena: arenaBytes, arenaFormula: printPolynomial(scaled(arena, 4)) },
+  };
+}
+
+interface Compiled {
+  readonly programs: Map<string, Program>;
+  readonly layers: readonly number[];
+  readonly scratch: number;
+  readonly memory: Pick<MemoryReport, "arena" | "arenaFormula">;
+}
+
+/** The memory that programs run in. */
+function allocate(addon: Addon, handle: Handle, { layers, scratch, memory: { arena } }: Compiled, options: LoadOptions): void {
   const pages = layers.length > 0 ? (options.cachePages ?? 0) : 0;
   if (layers.length > 0 && pages < 1)
     throw new FrugalError(
       "FRUGAL_BAD_ARGUMENT",
       `native: the graph keeps keys and values, but cachePages is ${pages}; give the pages it may use`,
     );
-  const scratch = Math.max(...lowered.map(([, { scratchBytes }]) => scratchBytes), 64);
-  if (!addon.allocate(handle, arenaBytes, scratch, cacheFormats.indexOf(options.cacheFormat ?? "F16"), pages, Int32Array.from(layers)))
+  if (!addon.allocate(handle, arena, scratch, cacheFormats.indexOf(options.cacheFormat ?? "F16"), pages, Int32Array.from(layers)))
     throw new FrugalError(
       "FRUGAL_OUT_OF_MEMORY",
-      `native: no memory for an arena of ${arenaBytes} bytes and ${pages} pages of cache; ask for a shorter context`,
-      { needed: arenaBytes },
+      `native: no memory for an arena of ${arena} bytes and ${pages} pages of cache; ask for a shorter context`,
+      { needed: arena },
     );
-  return { programs, memory: { arena: arenaBytes, arenaFormula: printPolynomial(scaled(arena, 4)) } };
+}
+
+/** Numbers of logits that a loss may hold at once: beyond, computing them twice is better than the memory. */
+const mostAtOnce = 1 << 26;
+
+/** Programs that give the numbers of a weight that is updated, and take others. */
+interface Access {
+  readonly read: number;
+  readonly write: number;
+  readonly length: number;
+}
+
+function access(addon: Addon, handle: Handle, weights: WeightTable, name: string, shape: Dims): Access {
+  const weight: Operand = {
+    place: { space: "vector", index: weights.vector({ op: "weight", inputs: [], attributes: { name }, shape, type: "f32" }) },
+    shape,
+  };
+  const outside = (space: "input" | "output"): Operand => ({ place: { space, index: 0 }, shape });
+  const program = (operands: readonly Operand[]): number =>
+    addon.addProgram(
+      handle,
+      encodeProgram([{ kernel: "copy", operands }], () => 0),
+    );
+  return {
+    read: program([weight, outside("output")]),
+    write: program([outside("input"), weight]),
+    length: count(shape, { T: 0, S: 0, C: 0, R: 0 }),
+  };
 }
 
 /** Programs hold offsets as 31 bits, in 4-byte elements. */
@@ -160,18 +213,34 @@ function loadedModel(
   addon: Addon,
   handle: Handle,
   programs: ReadonlyMap<string, Program>,
+  accesses: ReadonlyMap<string, Access>,
   caps: Symbols,
   memory: LoadedModel["memory"],
 ): LoadedModel {
   let disposed: Promise<void> | undefined;
-  const unsupported = (): never => {
-    throw new FrugalError("FRUGAL_UNSUPPORTED", "native: weights cannot be updated yet; use the reference backend");
+  const check = (): void => {
+    if (disposed) throw new FrugalError("FRUGAL_DISPOSED", "native: the model was disposed; load it again");
   };
+  const accessOf = (name: string): Access => {
+    check();
+    expectUpdated("native", name, new Set(accesses.keys()));
+    return accesses.get(name)!;
+  };
+  const none = (): Int32Array => new Int32Array(4);
   return {
-    readWeight: async () => unsupported(),
-    writeWeight: async () => unsupported(),
+    async readWeight(name) {
+      const { read, length } = accessOf(name);
+      const numbers = new Float32Array(length);
+      await addon.run(handle, read, none(), [], [numbers], new Int32Array(1));
+      return numbers;
+    },
+    async writeWeight(name, numbers) {
+      const { write, length } = accessOf(name);
+      expectLength("native", name, numbers, length);
+      await addon.run(handle, write, none(), [numbers], [], new Int32Array(1));
+    },
     async run(call): Promise<Outputs> {
-      if (disposed) throw new FrugalError("FRUGAL_DISPOSED", "native: the model was disposed; load it again");
+      check();
       const program = programs.get(call.program);
       if (program === undefined) throw unknownProgram(call.program, programs.keys());
       return runProgram(addon, handle, program, call, caps);

@@ -25,7 +25,8 @@ export interface Folds {
   readonly folded: ReadonlySet<Value>;
 }
 
-export function findFolds(order: readonly Value[], outputs: ReadonlySet<Value>): Folds {
+/** `isMatrix` says whether a weight is packed; products of others are no products of this kind. */
+export function findFolds(order: readonly Value[], outputs: ReadonlySet<Value>, isMatrix: (weight: Value) => boolean): Folds {
   const uses = new Map<Value, number>();
   for (const value of order) for (const input of value.inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
   const products = new Map<Value, Product>();
@@ -42,7 +43,7 @@ export function findFolds(order: readonly Value[], outputs: ReadonlySet<Value>):
   const rules: Readonly<Record<string, (value: Value) => void>> = {
     matmul(value) {
       const [x, weight] = value.inputs as [Value, Value];
-      if (weight.op === "weight") products.set(value, { result: value, x, weight });
+      if (isMatrix(weight)) products.set(value, { result: value, x, weight });
     },
     add(value) {
       const [a, b] = value.inputs as [Value, Value];

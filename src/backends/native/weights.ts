@@ -6,7 +6,7 @@ import { size } from "../../tensor/shape.ts";
 import type { RowRange, Weight, Weights } from "../backend.ts";
 import { decodeWeights, findWeight, notFinite } from "../weights.ts";
 import type { Addon, Handle } from "./addon.ts";
-import type { WeightTable } from "./lower.ts";
+import type { WeightTable } from "./lowering.ts";
 
 /** GGUF types that native/formats/packed.h packs; anything else is decoded and packed as F32. */
 const packedTypes: ReadonlySet<number> = new Set([0, 1, 30, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 34, 35, 39]);
@@ -33,7 +33,8 @@ interface MatrixWeight {
   readonly weight: Weight;
 }
 
-export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): LoadingWeights {
+/** `isFew` as WeightTable has it. */
+export function loadingWeights(addon: Addon, handle: Handle, weights: Weights, isFew: WeightTable["isFew"]): LoadingWeights {
   const matrices = new Map<string, MatrixWeight>();
   const vectors = new Map<Value | string, number>();
   const vectorValues: Value[] = [];
@@ -54,6 +55,8 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights): 
     matrices.set(name, { index, type, weight });
   };
   return {
+    isFew,
+    isMatrix: (name) => matrices.has(name),
     matrix(value) {
       const { index, type } = matrices.get(sourceName(value))!;
       return { index, quantized: !floatTypes.has(type) };

@@ -48,7 +48,6 @@ export const kernels = [
   "to_float",
   "one_hot",
   "row_sequences",
-  "attention_bias",
 ] as const;
 export type Kernel = (typeof kernels)[number];
 
