@@ -1,6 +1,8 @@
 /** Recipes: a training as JSON. `frugal train` runs them, and the command line's options of `frugal tune` make one. */
 import { parseJsonObject } from "../formats/json.ts";
+import type { TextFile } from "./corpus.ts";
 import { checkShape, type JsonField, type JsonShape } from "./json-shape.ts";
+import type { DataEntry, NewTokenizer } from "./recipe-data.ts";
 import { scheduleKinds } from "./schedules.ts";
 import { updateRuleNames } from "./update-rules/index.ts";
 
@@ -55,11 +57,11 @@ export interface TrainingSettings {
 }
 
 export interface Recipe extends TrainingSettings {
-  /** A model to begin with, or the configuration (as config.json) of one that begins anew, with the folder of its tokenizer. */
-  readonly model: string | { readonly config: Readonly<Record<string, unknown>>; readonly tokenizer?: string };
-  /** JSONL files of examples. */
-  readonly data: string | readonly string[];
-  readonly evaluation?: string | readonly string[];
+  /** A model to begin with, or the configuration (as config.json) of one that begins anew, with the folder of its tokenizer or one to be learned. */
+  readonly model: string | { readonly config: Readonly<Record<string, unknown>>; readonly tokenizer?: string | NewTokenizer };
+  /** JSONL files of examples, and files of plain texts. */
+  readonly data: DataEntry | readonly DataEntry[];
+  readonly evaluation?: DataEntry | readonly DataEntry[];
   /** Where the results go. */
   readonly out?: string;
   /** Which weights are trained and how. Default: all of them. */
@@ -99,7 +101,26 @@ export const settingShapes: Readonly<Record<keyof TrainingSettings, JsonField>> 
   preference: { kind: "object", fields: { beta: positive } },
 };
 
-const files: JsonShape = { kind: "either", of: [{ kind: "text" }, { kind: "list", of: { kind: "text" }, least: 1 }] };
+const texts: JsonShape = {
+  kind: "object",
+  fields: {
+    file: { kind: "text", needed: true },
+    separator: { kind: "text" },
+    shortest: count,
+    longest: count,
+    matches: { kind: "text" },
+  } satisfies Record<keyof TextFile, JsonField>,
+};
+const entry: readonly JsonShape[] = [{ kind: "text" }, texts];
+const files: JsonShape = { kind: "either", of: [...entry, { kind: "list", of: { kind: "either", of: entry }, least: 1 }] };
+
+const newTokenizer: JsonShape = {
+  kind: "object",
+  fields: { vocabulary: { ...count, needed: true }, bos: { kind: "text" }, eos: { kind: "text" } } satisfies Record<
+    keyof NewTokenizer,
+    JsonField
+  >,
+};
 
 const recipeShape: JsonShape = {
   kind: "object",
@@ -110,7 +131,10 @@ const recipeShape: JsonShape = {
         { kind: "text" },
         {
           kind: "object",
-          fields: { config: { kind: "object", open: true, fields: {}, needed: true }, tokenizer: { kind: "text" } },
+          fields: {
+            config: { kind: "object", open: true, fields: {}, needed: true },
+            tokenizer: { kind: "either", of: [{ kind: "text" }, newTokenizer] },
+          },
         },
       ],
       needed: true,
