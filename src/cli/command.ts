@@ -75,6 +75,18 @@ export const cacheOption: OptionSpec = {
   value: { label: "FORMAT", kind: ["f16", "q8_0", "f32"] },
   help: "how keys and values are kept: f16, q8_0 or f32 (default: f16)",
 };
+export const adapterOptions: readonly OptionSpec[] = [
+  {
+    name: "adapter",
+    value: { label: "PATH", kind: "text" },
+    help: "an adapter for MODEL: a directory that PEFT or frugal tune wrote, a .safetensors file of one, or a GGUF file of a LoRA",
+  },
+  {
+    name: "adapter-alpha",
+    value: { label: "X", kind: "number" },
+    help: "alpha of a LoRA in a .safetensors file that has no adapter_config.json",
+  },
+];
 export const idsOption: OptionSpec = {
   name: "ids",
   value: { label: "1,2,3", kind: "integers", least: 0 },

@@ -11,7 +11,7 @@ import { progressLine } from "./output.ts";
 /** Loads MODEL, the command's first argument. `more` are options that the command knows better than its user. */
 export async function openModelOf(given: Given, signal: AbortSignal, more: LoadOptions & StepLimits = {}): Promise<ModelParts> {
   const { loadParts } = await import("../serving/load-parts.ts");
-  const { rows, outputRows, program, textFor, cacheTokens, wantsTokenizer = true, ...loading } = more;
+  const { rows, outputRows, program, textFor, cacheTokens, open = opening(given, signal), wantsTokenizer = true, ...loading } = more;
   const backend = given.text("backend");
   if (backend === "wasm")
     throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
@@ -38,6 +38,7 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: LoadO
         ...(rows === undefined ? {} : { rows }),
         ...(outputRows === undefined ? {} : { outputRows }),
         ...(program === undefined ? {} : { program }),
+        ...(open === undefined ? {} : { open }),
         ...(textFor === undefined ? {} : { textFor }),
         ...(cacheTokens === undefined ? {} : { cacheTokens }),
       },
@@ -45,6 +46,16 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: LoadO
   } finally {
     progress.end();
   }
+}
+
+/** How the model is opened where `--adapter` is given. */
+function opening(given: Given, signal: AbortSignal): StepLimits["open"] {
+  const path = given.text("adapter");
+  if (path === undefined) return undefined;
+  return async (checkpoint) => {
+    const { openAdaptedModel } = await import("../techniques/tuning/open-adapter.ts");
+    return openAdaptedModel(path, checkpoint, { signal, alpha: given.number("adapter-alpha") });
+  };
 }
 
 /** Runs `work` with a signal that the first ctrl-C (or SIGTERM) aborts; the second ends the process. */

@@ -1,6 +1,9 @@
 // What is written against the files that llama.cpp's own converter made of the same checkpoints (testing/oracles/families_gguf.py).
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { openDirectory } from "../formats/directory.ts";
 import { openFile } from "../formats/files.ts";
 import { type GgufFile, readGguf } from "../formats/gguf/read.ts";
@@ -10,7 +13,7 @@ import { bytesSource } from "../tensor/source.ts";
 import { decodeTensor } from "../tensor/stored.ts";
 import type { MetadataValue } from "../tensor/strings.ts";
 import { openModel } from "./index.ts";
-import { type GgufExport, writeLlamaGguf } from "./llama-gguf.ts";
+import { exportGguf, type GgufExport, writeLlamaGguf } from "./llama-gguf.ts";
 
 const folder = (name: string): string => fileURLToPath(new URL(`../../testing/fixtures/families/${name}`, import.meta.url));
 
@@ -96,4 +99,31 @@ it.each([
 it("refuses formats that are only read", async () => {
   const { encode: _, ...format } = formatByName("F16");
   await expect(written("llama-3", { format })).rejects.toThrow(/F16 is a format that is only read/);
+});
+
+describe("exportGguf", () => {
+  const file = join(mkdtempSync(join(tmpdir(), "frugal-gguf-")), "model.gguf");
+  afterAll(() => rmSync(dirname(file), { recursive: true }));
+
+  it("writes a file that opens, in Q8_0 where no format is named", async () => {
+    await exportGguf(folder("llama-3"), file, { metadata: { "general.name": "tiny" } });
+    const written = await readGguf(await openFile(file));
+    expect(written.metadata.get("general.name")).toBe("tiny");
+    expect(written.tensors.get("blk.1.ffn_up.weight")!.format.name).toBe("Q8_0");
+    await written.close();
+    await exportGguf(folder("llama-3"), file, { format: "F16" });
+    const again = await readGguf(await openFile(file));
+    expect(again.tensors.get("blk.1.ffn_up.weight")!.format.name).toBe("F16");
+    await again.close();
+  });
+
+  it("leaves the old file where it fails, and names what is not known", async () => {
+    const before = readFileSync(file);
+    await expect(exportGguf(folder("llama-3"), file, { format: "Q4_K" })).rejects.toThrow(/whole blocks of 256/);
+    await expect(exportGguf(folder("llama-3"), file, { format: "Q8_1" })).rejects.toThrow(/did you mean Q8_0/);
+    await expect(exportGguf(folder("llama-3"), file, { formats: "F16" } as object)).rejects.toThrow(/did you mean "?format/);
+    await expect(exportGguf(folder("nobody"), file)).rejects.toThrow(/does not exist/);
+    expect(readFileSync(file).equals(before)).toBe(true);
+    expect(readdirSync(dirname(file))).toEqual(["model.gguf"]);
+  });
 });

@@ -1,13 +1,15 @@
 /** Writes a Llama from a Hugging Face directory as one GGUF file, its matrices in a format of choice: what llama.cpp and Frugal load. */
 import { decodeWeights } from "../backends/weights.ts";
 import { ropeFrequencies, type RopeScaling } from "../blocks/rope-frequencies.ts";
-import type { ModelDirectory } from "../formats/directory.ts";
+import { type ModelDirectory, openDirectory } from "../formats/directory.ts";
 import { writeGguf } from "../formats/gguf/write.ts";
 import type { ByteSink, TensorToWrite } from "../formats/sink.ts";
 import { inOrder, sourceName, type Value } from "../graph/value.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { storedBytes, type StorageFormat } from "../tensor/format.ts";
 import { F32 } from "../tensor/formats/floats.ts";
+import { formatByName } from "../tensor/formats/index.ts";
+import { checkOptions } from "../tensor/options.ts";
 import { type Shape, size } from "../tensor/shape.ts";
 import type { Metadata, MetadataValue } from "../tensor/strings.ts";
 import { tokenizerMetadata } from "../text/to-gguf.ts";
@@ -15,6 +17,31 @@ import { type DecoderConfig, openConfig, readDecoderConfig } from "./decoder-con
 import type { Model } from "./family.ts";
 import { llama } from "./llama.ts";
 import { huggingfaceRope, type RopeSettings } from "./rope-config.ts";
+
+export interface ExportOptions {
+  /** Of the matrices: "F16", "Q8_0", "Q4_0", ... Default "Q8_0". Vectors are written in F32. */
+  readonly format?: string;
+  /** Keys beside those of the model and its tokenizer: "general.name", "general.license", ... */
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Writes a Llama's directory in Hugging Face layout, with its tokenizer, as one GGUF file. The file is whole or not there. Rejects as
+ * `openDirectory` does, with FRUGAL_UNSUPPORTED for an unknown format and for what a GGUF file cannot say: other families, tokenizers that are
+ * no byte-level merges, some rotary scalings.
+ */
+export async function exportGguf(directory: string, file: string, options: ExportOptions = {}): Promise<void> {
+  checkOptions("exportGguf", options, ["format", "metadata", "signal"]);
+  const { format = "Q8_0", metadata = {}, signal } = options;
+  const known = formatByName(format);
+  const opened = await openDirectory(directory, signal === undefined ? {} : { signal });
+  try {
+    await writeLlamaGguf(opened, file, { format: known, metadata: new Map(Object.entries(metadata)), signal });
+  } finally {
+    await opened.close();
+  }
+}
 
 export interface GgufExport {
   /** Of the matrices; vectors are written in F32. */

@@ -2,7 +2,7 @@
 import type { Backend, CacheFormat, LoadedModel } from "../backends/backend.ts";
 import { type BackendName, chooseBackend } from "../backends/choose.ts";
 import type { Graph } from "../graph/value.ts";
-import type { Model } from "../models/family.ts";
+import type { Checkpoint, Model } from "../models/family.ts";
 import { openModel } from "../models/index.ts";
 import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
@@ -46,6 +46,8 @@ export interface StepLimits {
   readonly textFor?: string;
   /** Of a text model: "generate" keeps a cache, "score" runs whole texts. Default "generate". */
   readonly program?: "generate" | "score";
+  /** Makes the model of a checkpoint, for those who change it before it is loaded. Default: the family's own. */
+  readonly open?: (checkpoint: Checkpoint) => Promise<Model>;
   /** Build the tokenizer while the backend loads. Default true. */
   readonly wantsTokenizer?: boolean;
 }
@@ -69,7 +71,8 @@ export interface ModelParts {
   dispose(): Promise<void>;
 }
 
-const known: readonly (keyof LoadOptions)[] = [
+/** Names of the options of `load`. */
+export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   "memory",
   "context",
   "sequences",
@@ -84,7 +87,7 @@ const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
 const usualContext = 4096;
 
 export async function loadParts(source: string, options: LoadOptions = {}, limits: StepLimits = {}): Promise<ModelParts> {
-  checkOptions("load", options, known);
+  checkOptions("load", options, loadOptionNames);
   wholeNumber("load", "context", options.context, 1);
   wholeNumber("load", "sequences", options.sequences, 1, 4096);
   wholeNumber("load", "threads", options.threads, 1, 1024);
@@ -98,7 +101,8 @@ export async function loadParts(source: string, options: LoadOptions = {}, limit
   const [{ value: backend, reason }, opened] = await Promise.all([settled(chooseBackend(options)), opening]);
   try {
     if (backend === undefined) throw reason;
-    return await load(opened, openModel(opened.checkpoint), backend, { ...options, ...limits, cacheFormat, memory });
+    const model = await (limits.open ?? openModel)(opened.checkpoint);
+    return await load(opened, model, backend, { ...options, ...limits, cacheFormat, memory });
   } catch (error) {
     await opened.close();
     throw error;

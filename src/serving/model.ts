@@ -6,7 +6,7 @@ import { embedTexts, type EmbedOptions } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import type { Generation } from "./generation.ts";
 import { inspectModel, type Inspection } from "./inspect.ts";
-import { loadParts, type LoadOptions, type ModelParts } from "./load-parts.ts";
+import { loadParts, type LoadOptions, type ModelParts, type StepLimits } from "./load-parts.ts";
 import { checkOptions } from "../tensor/options.ts";
 import type { ChatMessage, Prompt } from "./prompt.ts";
 import { readLogits } from "./read-logits.ts";
@@ -107,8 +107,8 @@ export interface FrugalModel extends AsyncDisposable {
  * console.log(model.family, model.contextLength, model.backend.description);
  * ```
  */
-export async function load(source: string, options: LoadOptions = {}): Promise<FrugalModel> {
-  return frugalModel(await loadParts(source, options));
+export async function load(source: string, options: LoadOptions = {}, limits: StepLimits = {}): Promise<FrugalModel> {
+  return frugalModel(await loadParts(source, options, limits));
 }
 
 export function frugalModel(parts: ModelParts): FrugalModel {

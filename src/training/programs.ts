@@ -91,7 +91,8 @@ interface Making {
   readonly states: Map<string, { readonly shape: readonly number[]; readonly initial: number }>;
 }
 
-function lossGraph({ graph, penalty }: Trainable, { loss = withLoss }: ProgramOptions): Graph {
+/** The graph with its loss, and the penalty added to it. */
+export function lossGraph({ graph, penalty }: Trainable, { loss = withLoss }: ProgramOptions): Graph {
   const found = loss(graph);
   if (penalty === undefined) return found;
   const outputs = new Map(found.outputs);

@@ -1,11 +1,19 @@
 /** Every family's gradients against PyTorch's. A backend that trains is a line in the list. */
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backends/backend.ts";
+import { createNativeBackend, instructionSets } from "../../src/backends/native/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import { fixtures } from "../families.ts";
 import { compareGradients } from "../gradients.ts";
 
-const backends: readonly Backend[] = [createReferenceBackend()];
+const sets = instructionSets();
+const backends: readonly Backend[] = [
+  createReferenceBackend(),
+  ...("sets" in sets ? sets.sets : []).flatMap((instructionSet) => {
+    const made = createNativeBackend({ threads: 2, instructionSet });
+    return "backend" in made ? [{ ...made.backend, name: `native, ${instructionSet}` }] : [];
+  }),
+];
 
 describe.each(backends)("$name", (backend) => {
   test.each(fixtures.filter(({ kind }) => kind === "huggingface"))("$name has the gradients that PyTorch finds", async (fixture) => {

@@ -6,7 +6,7 @@ import { forward as runForward, forwardLoading } from "../../serving/forward.ts"
 import type { NamedTensor } from "../../serving/forward-rows.ts";
 import { formatByName } from "../../tensor/formats/index.ts";
 import { decodeTensor } from "../../tensor/stored.ts";
-import { cacheOption, type Command, model, UsageError } from "../command.ts";
+import { adapterOptions, cacheOption, type Command, model, UsageError } from "../command.ts";
 import { withModel } from "../open-model.ts";
 import { printJson, printLine } from "../output.ts";
 
@@ -21,6 +21,7 @@ export const forward: Command = {
       help: "input_ids, and attention_mask, token_type_ids and position_ids where wanted",
     },
     { name: "out", value: { label: "FILE", kind: "text" }, help: "where logits, last_hidden_state, pooler_output are written" },
+    ...adapterOptions,
     cacheOption,
   ],
   async run(given) {

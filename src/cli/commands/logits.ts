@@ -1,6 +1,6 @@
 /** frugal logits: what a model thinks comes next, as numbers. */
 import { readLogits } from "../../serving/read-logits.ts";
-import { cacheOption, type Command, idsOption, model, UsageError } from "../command.ts";
+import { adapterOptions, cacheOption, type Command, idsOption, model, UsageError } from "../command.ts";
 import { withModel } from "../open-model.ts";
 import { print, printLine } from "../output.ts";
 
@@ -8,7 +8,7 @@ export const logits: Command = {
   name: "logits",
   summary: "Prints the logits after token ids: of the last one, or of each.",
   arguments: [model],
-  options: [idsOption, { name: "all", help: "the logits after every id, not only after the last" }, cacheOption],
+  options: [idsOption, { name: "all", help: "the logits after every id, not only after the last" }, ...adapterOptions, cacheOption],
   async run(given) {
     const ids = given.numbers("ids");
     if (ids === undefined) throw new UsageError("logits: --ids is missing: --ids 1,2,3");

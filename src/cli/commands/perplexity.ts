@@ -1,7 +1,7 @@
 /** frugal perplexity: how well a model predicts a text file. */
 import { measurePerplexity } from "../../evaluate/perplexity.ts";
 import { readWhole } from "../../formats/files.ts";
-import { cacheOption, type Command, model } from "../command.ts";
+import { adapterOptions, cacheOption, type Command, model } from "../command.ts";
 import { withModel } from "../open-model.ts";
 import { printJson, printLine, progressLine, round } from "../output.ts";
 
@@ -14,6 +14,7 @@ export const perplexity: Command = {
   options: [
     { name: "context", value: { label: "N", kind: "integer", least: 4 }, help: "tokens in a chunk (default: 512)" },
     { name: "chunks", value: { label: "N", kind: "integer", least: 1 }, help: "score only the first N chunks" },
+    ...adapterOptions,
     cacheOption,
   ],
   async run(given) {

@@ -1,7 +1,7 @@
 /** frugal run: writes text, or chats where no prompt is given. */
 import type { ChatMessage } from "../../serving/prompt.ts";
 import type { GenerateOptions } from "../../serving/writer.ts";
-import { cacheOption, type Command, contextOption, type Given, model, type OptionSpec } from "../command.ts";
+import { adapterOptions, cacheOption, type Command, contextOption, type Given, model, type OptionSpec } from "../command.ts";
 import { withModel } from "../open-model.ts";
 import { note, peakMemory, print, printJson, round } from "../output.ts";
 
@@ -35,6 +35,7 @@ export const run: Command = {
     { name: "system", value: { label: "TEXT", kind: "text" }, help: "a system message; PROMPT is then answered as a message" },
     { name: "chat", help: "answer PROMPT as a message, by the model's template" },
     { name: "special", help: "let special tokens written in PROMPT count as such" },
+    ...adapterOptions,
     contextOption,
     cacheOption,
   ],

@@ -12,7 +12,7 @@ import type { TuningTechnique } from "../../training/technique.ts";
 import { withAdded } from "./added-weights.ts";
 import { normalNumbers, zeros } from "./initial-numbers.ts";
 import { checkLowRank, type LowRank, type LowRankOptions, lowRanks } from "./low-rank.ts";
-import { rewriteLowRanks } from "./lora.ts";
+import { rewriteLowRanks } from "./low-rank-graph.ts";
 import type { LinearSite } from "./targets.ts";
 
 export interface AdaLoraOptions extends Omit<LowRankOptions, "scaling"> {

@@ -9,7 +9,8 @@ import { ia3 } from "./ia3.ts";
 import { pTuning, promptEncoderGraph } from "./p-tuning.ts";
 import { parallelAdapters } from "./parallel-adapters.ts";
 import { prefixEncoderGraph, prefixTuning, prefixWidths } from "./prefix-tuning.ts";
-import { embeddingScale, promptTuning } from "./prompt-tuning.ts";
+import { embeddingScale } from "./prompt-rows.ts";
+import { promptTuning } from "./prompt-tuning.ts";
 import { serialAdapters } from "./serial-adapters.ts";
 
 interface Applied {

@@ -10,12 +10,10 @@ import type { Builder } from "../../ops/op.ts";
 import type { TechniqueContext, TuningTechnique } from "../../training/technique.ts";
 import { type Initial, withAdded } from "./added-weights.ts";
 import { checkLowRank, type LowRank, type LowRankOptions, lowRanks } from "./low-rank.ts";
-import { loraNumbers, lowRankProduct, rewriteLowRanks } from "./lora.ts";
+import { lowRankNumbers, lowRankProduct, rewriteLowRanks } from "./low-rank-graph.ts";
 import type { LinearSite } from "./targets.ts";
 
-export type DoraOptions = LowRankOptions;
-
-export function dora(options: DoraOptions = {}): TuningTechnique {
+export function dora(options: LowRankOptions = {}): TuningTechnique {
   checkLowRank("dora", options);
   const serve = (graph: Graph): Graph => rewriteLowRanks(lowRanks(graph, options, "dora"), graph, decomposed);
   return {
@@ -52,10 +50,10 @@ function norms(b: Builder, { name, weight, inputs, outputs }: LinearSite, { rank
 }
 
 function doraNumbers(context: TechniqueContext): Initial {
-  const lora = loraNumbers(context);
+  const plain = lowRankNumbers(context);
   return async (name, shape) => {
     const kind = name.slice(name.lastIndexOf(".") + 1);
-    if (kind !== "magnitude" && kind !== "squares") return lora(name, shape);
+    if (kind !== "magnitude" && kind !== "squares") return plain(name, shape);
     const squares = rowSquares(await context.numbers(name.slice(0, -kind.length - 1)), shape[0]!);
     return Float32Array.from(kind === "squares" ? squares : squares.map(Math.sqrt));
   };

@@ -11,7 +11,7 @@ import { decodeTensor } from "../../tensor/stored.ts";
 import type { TuningTechnique } from "../../training/technique.ts";
 import { withAdded } from "./added-weights.ts";
 import { checkLowRank, expectRanks, type LowRank, type LowRankOptions, lowRanks } from "./low-rank.ts";
-import { withLora } from "./lora.ts";
+import { withLowRanks } from "./low-rank-graph.ts";
 import { type Factors, principal } from "./principal.ts";
 import { storageFormat, storageKeys, type StorageOptions, storedAs } from "./stored-as.ts";
 
@@ -35,7 +35,7 @@ export function loftq(options: LoftqOptions = {}): TuningTechnique {
     },
     survey: "4.2 tuning: re-parameterised",
     changes: "weights",
-    serve: (graph) => withLora(graph, rest, "loftq"),
+    serve: (graph) => withLowRanks(graph, rest, "loftq"),
     async apply(model, context) {
       const weights = new Map(model.weights);
       const found = new Map<string, Factors>();
@@ -49,7 +49,7 @@ export function loftq(options: LoftqOptions = {}): TuningTechnique {
         weights.set(low.name, stored);
         found.set(low.name, factors);
       }
-      return withAdded({ ...model, weights }, withLora(model.graph, rest, "loftq"), "loftq", (of) =>
+      return withAdded({ ...model, weights }, withLowRanks(model.graph, rest, "loftq"), "loftq", (of) =>
         found.get(of.slice(0, of.lastIndexOf(".")))![of.endsWith("A") ? "A" : "B"].slice(),
       );
     },

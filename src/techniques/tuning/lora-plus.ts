@@ -3,7 +3,7 @@
  */
 import type { TuningTechnique } from "../../training/technique.ts";
 import { checkLowRank, type LowRankOptions, positiveNumber } from "./low-rank.ts";
-import { lora } from "./lora.ts";
+import { plainLowRank } from "./low-rank-graph.ts";
 
 export interface LoraPlusOptions extends LowRankOptions {
   /** rate(B) / rate(A); 16 where absent, which the paper recommends. */
@@ -14,9 +14,8 @@ export function loraPlus(options: LoraPlusOptions = {}): TuningTechnique {
   checkLowRank("lora-plus", options, ["ratio"]);
   const { ratio = 16, ...rest } = options;
   positiveNumber("lora-plus", "ratio", ratio);
-  const plain = lora(rest);
+  const plain = plainLowRank("lora-plus", rest);
   return {
-    ...plain,
     name: "lora-plus",
     paper: {
       title: "LoRA+: Efficient Low Rank Adaptation of Large Models",
@@ -24,7 +23,9 @@ export function loraPlus(options: LoraPlusOptions = {}): TuningTechnique {
       year: 2024,
       url: "https://arxiv.org/abs/2402.12354",
     },
+    survey: "4.2 tuning: re-parameterised",
     changes: "schedule",
+    serve: plain.serve,
     async apply(model, context) {
       const tuned = await plain.apply(model, context);
       const added = [...tuned.trained].filter((name) => !model.trained.has(name) && name.endsWith(".loraB"));

@@ -4,11 +4,9 @@
  *
  * Adds no weights; trains those called `…Norm` and `norm`, with their `.bias`. PEFT's file holds `NORM.ln_tuning_layers.weight`: whole norms.
  */
-import type { Graph } from "../../graph/value.ts";
-import { FrugalError } from "../../tensor/error.ts";
 import { checkOptions } from "../../tensor/options.ts";
 import type { TuningTechnique } from "../../training/technique.ts";
-import { chooseNames, parameterNames } from "./name-patterns.ts";
+import { normNames } from "./norm-names.ts";
 
 export interface NormTuningOptions {
   /** Patterns of names (name-patterns.ts) among the norms; all but those of queries and keys where absent. */
@@ -29,15 +27,4 @@ export function normTuning(options: NormTuningOptions = {}): TuningTechnique {
     changes: "schedule",
     apply: async (model) => ({ ...model, trained: new Set([...model.trained, ...normNames(model.graph, options.norms)]) }),
   };
-}
-
-/** Weights and biases of norms. Throws FRUGAL_UNSUPPORTED where there are none, FRUGAL_BAD_ARGUMENT for a pattern that fits none. */
-export function normNames(graph: Graph, patterns?: readonly string[]): string[] {
-  const all = parameterNames(graph).filter((name) => /(?:^norm|Norm)(?:\.bias)?$/.test(name));
-  if (all.length === 0)
-    throw new FrugalError("FRUGAL_UNSUPPORTED", "LN-tuning: the model has no norms with weights; use another technique");
-  if (patterns === undefined) return all.filter((name) => !/\.(?:query|key)Norm(?:\.bias)?$/.test(name));
-  const withoutBias = all.filter((name) => !name.endsWith(".bias"));
-  const chosen = new Set(chooseNames(withoutBias, patterns, "LN-tuning", "norms"));
-  return all.filter((name) => chosen.has(name.replace(/\.bias$/, "")));
 }

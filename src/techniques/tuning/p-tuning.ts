@@ -14,7 +14,7 @@ import { checkOptions, wholeNumber } from "../../tensor/options.ts";
 import type { TuningTechnique } from "../../training/technique.ts";
 import { withAdded } from "./added-weights.ts";
 import { evenNumbers, normalNumbers, zeros } from "./initial-numbers.ts";
-import { withPrompt } from "./prompt-tuning.ts";
+import { withPrompt } from "./prompt-rows.ts";
 import { checkVirtualTokens } from "./virtual-rows.ts";
 
 export interface PTuningOptions {

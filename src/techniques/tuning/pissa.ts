@@ -11,12 +11,10 @@ import type { Graph } from "../../graph/value.ts";
 import type { TechniqueContext, TuningTechnique } from "../../training/technique.ts";
 import { type Initial, withAdded } from "./added-weights.ts";
 import { checkLowRank, expectRanks, type LowRank, type LowRankOptions, lowRanks } from "./low-rank.ts";
-import { lowRankProduct, rewriteLowRanks } from "./lora.ts";
+import { lowRankProduct, rewriteLowRanks } from "./low-rank-graph.ts";
 import { type Factors, principal } from "./principal.ts";
 
-export type PissaOptions = LowRankOptions;
-
-export function pissa(options: PissaOptions = {}): TuningTechnique {
+export function pissa(options: LowRankOptions = {}): TuningTechnique {
   checkLowRank("pissa", options);
   const chosen = (graph: Graph): LowRank[] => expectRanks(lowRanks(graph, options, "pissa"), "pissa");
   const rewritten = (graph: Graph): Graph =>

@@ -4,19 +4,15 @@
  * Weights: `prompt.embedding` [P, width of embeddings]; PEFT calls it `prompt_embeddings`. The rows are put in place of rows of the embedding
  * table, before a family scales them: Gemma's files hold rows that are scaled already (`embeddingScale` tells by how much).
  */
-import type { Graph, Value } from "../../graph/value.ts";
-import { sourceName, valuesOf } from "../../graph/value.ts";
-import { rewrite } from "../../graph/rewrite.ts";
-import { createBuilder } from "../../ops/builder.ts";
-import type { Builder } from "../../ops/op.ts";
+import type { Graph } from "../../graph/value.ts";
 import { FrugalError } from "../../tensor/error.ts";
 import { checkOptions } from "../../tensor/options.ts";
 import type { Shape } from "../../tensor/shape.ts";
 import type { TechniqueContext, TuningTechnique } from "../../training/technique.ts";
 import { withAdded } from "./added-weights.ts";
 import { idsBelow, normalNumbers } from "./initial-numbers.ts";
-import { usersOf } from "./linear-ends.ts";
-import { checkVirtualTokens, putRows, virtualRows } from "./virtual-rows.ts";
+import { embeddingOf, withPrompt } from "./prompt-rows.ts";
+import { checkVirtualTokens } from "./virtual-rows.ts";
 
 export interface PromptTuningOptions {
   /** Learned rows in front of the text. */
@@ -54,33 +50,6 @@ export function promptTuning(options: PromptTuningOptions): TuningTechnique {
       return { ...made, virtualTokens };
     },
   };
-}
-
-/** The graph with rows of a table [P, width] in place of the embeddings of virtual rows. */
-export function withPrompt(graph: Graph, count: number, technique: string, table: (b: Builder, width: number) => Value): Graph {
-  const embedding = embeddingOf(graph);
-  const b = createBuilder();
-  const rows = virtualRows(b, graph, count, technique);
-  return rewrite(graph, (value, original) =>
-    original === embedding ? putRows(b, value, table(b, value.shape[1] as number), rows) : value,
-  );
-}
-
-/** What embeddings are multiplied by before the layers see them; 1 in most families. */
-export function embeddingScale(graph: Graph): number {
-  const users = usersOf(valuesOf(graph)).get(embeddingOf(graph)) ?? [];
-  const by = users.length === 1 ? users[0]!.attributes["by"] : undefined;
-  return typeof by === "number" ? by : 1;
-}
-
-/** The value that looks tokens up. */
-function embeddingOf(graph: Graph): Value {
-  const found = valuesOf(graph).find(
-    ({ inputs: [table, ids] }) => ids?.op === "input" && sourceName(ids) === "tokens" && table?.op === "weight",
-  );
-  if (found === undefined)
-    throw new FrugalError("FRUGAL_UNSUPPORTED", "prompt tuning: the model looks no tokens up in a table; take a model that reads text");
-  return found;
 }
 
 async function firstRows(

@@ -7,7 +7,7 @@
  */
 import type { TuningTechnique } from "../../training/technique.ts";
 import { checkLowRank, type LowRankOptions } from "./low-rank.ts";
-import { lora } from "./lora.ts";
+import { plainLowRank } from "./low-rank-graph.ts";
 import { bitsOf, bitsOfFormat, storageFormat, storageKeys, type StorageOptions, storedAs } from "./stored-as.ts";
 import { chooseLinears, type Targets } from "./targets.ts";
 
@@ -20,9 +20,8 @@ export function qlora(options: QloraOptions = {}): TuningTechnique {
   checkLowRank("qlora", options, [...storageKeys, "stored"]);
   const { format: name, doubleQuantisation, stored = "all-linear", ...rest } = options;
   const format = storageFormat("qlora", { format: name, doubleQuantisation });
-  const plain = lora(rest);
+  const plain = plainLowRank("qlora", rest);
   return {
-    ...plain,
     name: "qlora",
     paper: {
       title: "QLoRA: Efficient Finetuning of Quantized LLMs",
@@ -30,7 +29,9 @@ export function qlora(options: QloraOptions = {}): TuningTechnique {
       year: 2023,
       url: "https://arxiv.org/abs/2305.14314",
     },
+    survey: "4.2 tuning: re-parameterised",
     changes: "weights",
+    serve: plain.serve,
     async apply(model, context) {
       const weights = new Map(model.weights);
       for (const linear of chooseLinears(model.graph, stored, "qlora")) {

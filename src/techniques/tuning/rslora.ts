@@ -4,14 +4,13 @@
  */
 import type { TuningTechnique } from "../../training/technique.ts";
 import { checkLowRank, type LowRankOptions } from "./low-rank.ts";
-import { lora } from "./lora.ts";
+import { plainLowRank } from "./low-rank-graph.ts";
 
 export type RsLoraOptions = Omit<LowRankOptions, "scaling">;
 
 export function rslora(options: RsLoraOptions = {}): TuningTechnique {
   checkLowRank("rslora", options, [], ["scaling"]);
   return {
-    ...lora({ ...options, scaling: "square-root" }),
     name: "rslora",
     paper: {
       title: "A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA",
@@ -19,5 +18,8 @@ export function rslora(options: RsLoraOptions = {}): TuningTechnique {
       year: 2023,
       url: "https://arxiv.org/abs/2312.03732",
     },
+    survey: "4.2 tuning: re-parameterised",
+    changes: "graph",
+    ...plainLowRank("rslora", { ...options, scaling: "square-root" }),
   };
 }

@@ -11,7 +11,7 @@ import type { TuningTechnique } from "../../training/technique.ts";
 import { withAdded } from "./added-weights.ts";
 import { type AdapterOptions, atParts, bottleneck, checkAdapterOptions } from "./bottleneck.ts";
 import { normalNumbers, zeros } from "./initial-numbers.ts";
-import { normNames } from "./norm-tuning.ts";
+import { normNames } from "./norm-names.ts";
 
 export interface SerialAdapterOptions extends AdapterOptions {
   /** Standard deviation of the first numbers; 0.01 where absent. */

@@ -43,7 +43,7 @@ export async function reduceGradients(
     if (!(error instanceof FrugalError) || error.code !== "FRUGAL_NUMERIC") throw error;
     return NaN;
   });
-  if (Number.isNaN(loss)) for (const parameter of [...waiting]) known(parameter);
+  if (Number.isNaN(loss)) for (const parameter of source.parameters) if (waiting.has(parameter)) known(parameter);
   await reduced;
   return loss;
 }
