@@ -1,9 +1,15 @@
 /** Names and options of rules come from recipes: whatever is not known is refused in words that help. */
 import { expect, it } from "vitest";
-import { createUpdateRule, updateRuleNames } from "./index.ts";
+import { createOptimizer, createUpdateRule, optimizerNames, updateRuleNames } from "./index.ts";
 
 it("makes every rule, under its own name", () => {
   for (const name of updateRuleNames) expect(createUpdateRule(name).name).toBe(name);
+});
+
+it("tells what needs gradients from what needs losses alone", () => {
+  expect(optimizerNames.filter((name) => createOptimizer(name).needs === "losses")).toEqual(["mezo"]);
+  expect(() => createOptimizer("mezzo")).toThrow(/no "mezzo"; did you mean "mezo"/);
+  expect(() => createUpdateRule("mezo")).toThrow(/no "mezo"/);
 });
 
 it("only those that need one gradient and nothing else are done on the way back", () => {

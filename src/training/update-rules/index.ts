@@ -1,5 +1,8 @@
 /** The update rules by the names that recipes and the command line give them. Adding one is its file and its line here. */
 import { FrugalError, nearest } from "../../tensor/error.ts";
+import { type MezoOptions, type MezoSettings, mezoStepper } from "../mezo.ts";
+import type { Stepper } from "../stepper.ts";
+import type { Trainable } from "../trainable.ts";
 import type { UpdateRule } from "../update-rule.ts";
 import { adafactor } from "./adafactor.ts";
 import { adalomo } from "./adalomo.ts";
@@ -19,16 +22,36 @@ const rules: Readonly<Record<string, (options?: object) => UpdateRule>> = {
   adalomo,
 };
 
-export const updateRuleNames: readonly string[] = Object.keys(rules);
+/** What needs losses alone makes whole steps of its own. */
+const forwardOnly: Readonly<Record<string, (options: object) => ForwardOptimizer["stepper"]>> = {
+  mezo: (options: MezoOptions) => (model, settings) => mezoStepper(model, options, settings),
+};
 
-/** The rule of this name; throws FRUGAL_BAD_ARGUMENT where there is none, and for options it does not have or that are out of range. */
-export function createUpdateRule(name: string, options: object = {}): UpdateRule {
+export const updateRuleNames: readonly string[] = Object.keys(rules);
+/** Update rules, and what learns without gradients. */
+export const optimizerNames: readonly string[] = [...updateRuleNames, ...Object.keys(forwardOnly)];
+
+export interface ForwardOptimizer {
+  readonly needs: "losses";
+  /** Throws FRUGAL_BAD_ARGUMENT for options it does not have, and for a model without anything to train. */
+  readonly stepper: (model: Trainable, settings: MezoSettings) => Stepper;
+}
+export type Optimizer = { readonly needs: "gradients"; readonly rule: UpdateRule } | ForwardOptimizer;
+
+/** The optimizer of this name; throws FRUGAL_BAD_ARGUMENT where there is none, and for options it does not have or that are out of range. */
+export function createOptimizer(name: string, options: object = {}): Optimizer {
+  if (Object.hasOwn(forwardOnly, name)) return { needs: "losses", stepper: forwardOnly[name]!(options) };
+  return { needs: "gradients", rule: createUpdateRule(name, options, optimizerNames) };
+}
+
+/** The update rule of this name; throws as `createOptimizer` does. `known` are the names that a message tells. */
+export function createUpdateRule(name: string, options: object = {}, known: readonly string[] = updateRuleNames): UpdateRule {
   const make = Object.hasOwn(rules, name) ? rules[name] : undefined;
   if (make !== undefined) return make(options);
-  const near = nearest(name, updateRuleNames);
+  const near = nearest(name, known);
   throw new FrugalError(
     "FRUGAL_BAD_ARGUMENT",
-    `update rules: there is no "${name}"; ${near === undefined ? `there are ${updateRuleNames.join(", ")}` : `did you mean "${near}"?`}`,
-    { rule: name, ...(near === undefined ? {} : { nearest: near }) },
+    `optimizers: there is no "${name}"; ${near === undefined ? `there are ${known.join(", ")}` : `did you mean "${near}"?`}`,
+    { optimizer: name, ...(near === undefined ? {} : { nearest: near }) },
   );
 }
