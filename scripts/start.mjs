@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { setupOrExit } from "./setup.mjs";
 
 const help = `
-That was the model that comes along, 3 MB of children's stories. More of it, and others:
+That was the model that comes along: 3 MB, trained by Frugal on children's stories. More of it, and others:
 
   npm start -- stories                        your beginnings, one after the other
   npm start -- stories "There was a red car"  one beginning
