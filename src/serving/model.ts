@@ -95,18 +95,7 @@ export interface FrugalModel extends AsyncDisposable {
   dispose(): Promise<void>;
 }
 
-/**
- * Loads a model: a `.gguf` file (of a split one, any part), a directory in Hugging Face layout, a llama2.c `.bin` file, or
- * `hf:owner/name[:file]`, which is downloaded once.
- *
- * Rejects with FRUGAL_NOT_FOUND, FRUGAL_BAD_FILE, FRUGAL_BAD_CONFIG, FRUGAL_UNSUPPORTED, FRUGAL_OUT_OF_MEMORY, FRUGAL_BAD_ARGUMENT, or the
- * signal's reason.
- * ```ts
- * import { load } from "frugal";
- * await using model = await load("model.gguf", { memory: "512MB", onProgress: ({ stage, done, total }) => console.error(stage, done / total) });
- * console.log(model.family, model.contextLength, model.backend.description);
- * ```
- */
+/** `load` of the public interface, for those who open the model in their own way. */
 export async function load(source: string, options: LoadOptions = {}, limits: StepLimits = {}): Promise<FrugalModel> {
   return frugalModel(await loadParts(source, options, limits));
 }

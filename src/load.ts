@@ -1,0 +1,50 @@
+/** `load`: a model, and an adapter beside its weights where one is named. */
+import { type LoadOptions as ServingOptions, loadOptionNames } from "./serving/load-parts.ts";
+import { type FrugalModel, load as loadModel } from "./serving/model.ts";
+import { FrugalError } from "./tensor/error.ts";
+import { checkOptions } from "./tensor/options.ts";
+
+/** Options of `load`. */
+export interface LoadOptions extends ServingOptions {
+  /**
+   * A directory with a PEFT adapter (LoRA, DoRA, AdaLoRA, VeRA, IA3, LN-tuning), one of its `.safetensors` files alone, or a GGUF file of a LoRA.
+   * It must have been made for this model: another base is refused.
+   */
+  readonly adapter?: string | AdapterSource;
+}
+
+/** An adapter that needs more said than its path. */
+export interface AdapterSource {
+  readonly path: string;
+  /** Of a `.safetensors` file of a LoRA without `adapter_config.json`: what is divided by the rank to give the scale. */
+  readonly alpha?: number;
+}
+
+/**
+ * Loads a model: a `.gguf` file (of a split one, any part), a directory in Hugging Face layout, a llama2.c `.bin` file, or
+ * `hf:owner/name[:file]`, which is downloaded once.
+ *
+ * With `adapter`, the model answers as that adapter taught it; its own weights stay as they are stored.
+ *
+ * Rejects with FRUGAL_NOT_FOUND, FRUGAL_BAD_FILE, FRUGAL_BAD_CONFIG, FRUGAL_UNSUPPORTED, FRUGAL_OUT_OF_MEMORY, FRUGAL_BAD_ARGUMENT, or the
+ * signal's reason.
+ * ```ts
+ * import { load } from "frugal";
+ * await using model = await load("model.gguf", { memory: "512MB", onProgress: ({ stage, done, total }) => console.error(stage, done / total) });
+ * console.log(model.family, model.contextLength, model.backend.description);
+ * await using tuned = await load("model.gguf", { adapter: "my-adapter" });
+ * ```
+ */
+export async function load(source: string, options: LoadOptions = {}): Promise<FrugalModel> {
+  checkOptions("load", options, [...loadOptionNames, "adapter"]);
+  const { adapter: given, ...others } = options;
+  if (given === undefined) return loadModel(source, others);
+  const adapter = typeof given === "string" ? { path: given } : given;
+  if (typeof adapter !== "object" || adapter === null || typeof adapter.path !== "string" || adapter.path === "")
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: adapter is ${JSON.stringify(given)}; give the path of one`, { option: "adapter" });
+  checkOptions("load: adapter", adapter, ["path", "alpha"]);
+  const { openAdaptedModel } = await import("./techniques/tuning/open-adapter.ts");
+  return loadModel(source, others, {
+    open: (checkpoint) => openAdaptedModel(adapter.path, checkpoint, { alpha: adapter.alpha, signal: options.signal }),
+  });
+}
