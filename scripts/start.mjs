@@ -14,10 +14,12 @@ That was the model that comes along: 3 MB, trained by Frugal on children's stori
 MODEL is a .gguf file, a directory in Hugging Face layout (config.json, *.safetensors, tokenizer.json),
 or hf:owner/name[:file] to download one.
 `;
-const story = ["stories", "Once upon a time", "--temperature", "0.7", "--top-p", "0.95", "--max-tokens", "300"];
+const beginning = "Once upon a time";
+const story = ["stories", beginning, "--temperature", "0.7", "--top-p", "0.95", "--max-tokens", "300"];
 
 const options = process.argv.slice(2);
 setupOrExit();
+if (options.length === 0) process.stdout.write(beginning); // the model goes on
 const frugal = fileURLToPath(new URL("../bin/frugal", import.meta.url));
 const run = spawn(process.execPath, [frugal, "run", ...(options.length === 0 ? story : options)], { stdio: "inherit" });
 process.on("SIGINT", () => {}); // the terminal sends it to the child too, which decides what it means
