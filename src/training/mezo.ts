@@ -30,13 +30,17 @@ export interface MezoSettings {
 
 const seedInput = "noiseSeed";
 
+/** Throws FRUGAL_BAD_ARGUMENT for options that are unknown or out of range. */
+export const checkMezoOptions = (options: MezoOptions): void =>
+  checkRuleOptions("mezo", options, { epsilon: { above: 0 }, weightDecay: { from: 0 } });
+
 /**
  * Steps of two forward passes over all batches. A step that has begun is finished whatever the signal says, since weights that were moved are
  * put back by the same numbers only at its end. Throws FRUGAL_BAD_ARGUMENT for options that are unknown or out of range, and where the loss
  * does not depend on what is trained.
  */
 export function mezoStepper(model: Trainable, options: MezoOptions, { seed, loss }: MezoSettings): Stepper {
-  checkRuleOptions("mezo", options, { epsilon: { above: 0 }, weightDecay: { from: 0 } });
+  checkMezoOptions(options);
   const { epsilon = 1e-3, weightDecay = 0 } = options;
   const evaluate = lossGraph(model, { loss });
   const trained = trainedIn(evaluate, model);

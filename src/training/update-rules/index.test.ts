@@ -9,6 +9,7 @@ it("makes every rule, under its own name", () => {
 it("tells what needs gradients from what needs losses alone", () => {
   expect(optimizerNames.filter((name) => createOptimizer(name).needs === "losses")).toEqual(["mezo"]);
   expect(() => createOptimizer("mezzo")).toThrow(/no "mezzo"; did you mean "mezo"/);
+  expect(() => createOptimizer("mezo", { epsilon: 0 })).toThrow(/epsilon is 0/);
   expect(() => createUpdateRule("mezo")).toThrow(/no "mezo"/);
 });
 

@@ -1,6 +1,6 @@
 /** The update rules by the names that recipes and the command line give them. Adding one is its file and its line here. */
 import { FrugalError, nearest } from "../../tensor/error.ts";
-import { type MezoOptions, type MezoSettings, mezoStepper } from "../mezo.ts";
+import { checkMezoOptions, type MezoOptions, type MezoSettings, mezoStepper } from "../mezo.ts";
 import type { Stepper } from "../stepper.ts";
 import type { Trainable } from "../trainable.ts";
 import type { UpdateRule } from "../update-rule.ts";
@@ -24,7 +24,10 @@ const rules: Readonly<Record<string, (options?: object) => UpdateRule>> = {
 
 /** What needs losses alone makes whole steps of its own. */
 const forwardOnly: Readonly<Record<string, (options: object) => ForwardOptimizer["stepper"]>> = {
-  mezo: (options: MezoOptions) => (model, settings) => mezoStepper(model, options, settings),
+  mezo(options: MezoOptions) {
+    checkMezoOptions(options);
+    return (model, settings) => mezoStepper(model, options, settings);
+  },
 };
 
 export const updateRuleNames: readonly string[] = Object.keys(rules);
@@ -33,7 +36,7 @@ export const optimizerNames: readonly string[] = [...updateRuleNames, ...Object.
 
 export interface ForwardOptimizer {
   readonly needs: "losses";
-  /** Throws FRUGAL_BAD_ARGUMENT for options it does not have, and for a model without anything to train. */
+  /** Throws FRUGAL_BAD_ARGUMENT for a model without anything to train. */
   readonly stepper: (model: Trainable, settings: MezoSettings) => Stepper;
 }
 export type Optimizer = { readonly needs: "gradients"; readonly rule: UpdateRule } | ForwardOptimizer;
