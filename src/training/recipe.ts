@@ -4,7 +4,7 @@ import type { TextFile } from "./corpus.ts";
 import { checkShape, type JsonField, type JsonShape } from "./json-shape.ts";
 import type { DataEntry, NewTokenizer } from "./recipe-data.ts";
 import { scheduleKinds } from "./schedules.ts";
-import { updateRuleNames } from "./update-rules/index.ts";
+import { optimizerNames } from "./update-rules/index.ts";
 
 /** What a training does, whatever it trains. The same keys are options of `tune`. */
 export interface TrainingSettings {
@@ -16,11 +16,11 @@ export interface TrainingSettings {
   readonly examplesPerStep?: number;
   /** Tokens that make a step, in place of a number of examples. */
   readonly tokensPerStep?: number;
-  /** Most tokens of an example. Default: what the model reads, at most 1024. */
+  /** Most tokens of an example. Default: what the model reads, at most 2048. */
   readonly context?: number;
-  /** Most tokens that are computed together; a step of more is done in parts. Default 4096. */
+  /** Most tokens that are computed together; a step of more is done in parts. Default 2048, or the longest example. */
   readonly rows?: number;
-  /** Default 1e-4, or 1e-3 for LoRA and its kin. */
+  /** Default 5e-5 where all of a model is trained, 2e-4 with a technique, 1e-3 where the model begins anew. */
   readonly learningRate?: number;
   /** Default "constant". */
   readonly schedule?: "constant" | "linear" | "cosine";
@@ -52,6 +52,8 @@ export interface TrainingSettings {
   readonly saveEvery?: number;
   /** Checkpoints that are kept. Default 2. */
   readonly keep?: number;
+  /** In which numbers is computed; weights and the optimizer's states stay f32. Default "f32". */
+  readonly precision?: "f32" | "bf16";
   /** Learns which of two answers is better, by DPO; examples are then {"prompt", "chosen", "rejected"}. */
   readonly preference?: { readonly beta?: number };
 }
@@ -86,7 +88,7 @@ export const settingShapes: Readonly<Record<keyof TrainingSettings, JsonField>> 
   schedule: { kind: "choice", of: scheduleKinds },
   warmUpSteps: { kind: "number", from: 0, whole: true },
   floor: { kind: "number", from: 0, to: 1 },
-  optimizer: named({ kind: "choice", of: updateRuleNames }),
+  optimizer: named({ kind: "choice", of: optimizerNames }),
   weightDecay: { kind: "number", from: 0 },
   clip: positive,
   order: { kind: "choice", of: ["file", "shuffled"] },
@@ -98,6 +100,7 @@ export const settingShapes: Readonly<Record<keyof TrainingSettings, JsonField>> 
   patience: count,
   saveEvery: count,
   keep: count,
+  precision: { kind: "choice", of: ["f32", "bf16"] },
   preference: { kind: "object", fields: { beta: positive } },
 };
 

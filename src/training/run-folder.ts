@@ -61,6 +61,15 @@ export async function openRunFolder(options: RunFolderOptions): Promise<RunFolde
   }
 }
 
+/** What another rank of the same training needs of the folder: where it resumes. It writes nothing. */
+export async function watchRunFolder(options: RunFolderOptions): Promise<Pick<RunFolder, "resumed" | "close">> {
+  const folder = joinPath(options.path, "checkpoints");
+  const last = options.resume ? (await checkpointSteps(folder)).at(-1) : undefined;
+  if (last === undefined) return { close: async () => undefined };
+  const { state, kept, close } = await readCheckpoint(joinPath(folder, nameOf(last)));
+  return { resumed: { state, kept, history: await historyUntil(joinPath(options.path, historyName), last) }, close };
+}
+
 /** @throws FRUGAL_NO_SPACE where the folder's disk has fewer bytes left. */
 export async function expectSpace(path: string, needed: number): Promise<void> {
   const available = await freeSpace(path);

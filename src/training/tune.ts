@@ -12,21 +12,21 @@ import type { ByteSource } from "../tensor/source.ts";
 import type { ChatTemplate } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Batch } from "./batch.ts";
+import type { Collective } from "./collective.ts";
 import { type BatchOptions, createBatches, type ExampleBatches } from "./data/batches.ts";
 import type { Example, Preference } from "./data/example.ts";
 import { type DataReport, readExamples, type ReadOptions, readPreferences } from "./data/read-examples.ts";
 import { checkShape } from "./json-shape.ts";
 import { preferenceLoss, preferenceStepper, type PreferenceStepper } from "./preference.ts";
-import { trainingPrograms } from "./programs.ts";
+import { type ProgramOptions, trainingPrograms } from "./programs.ts";
 import { settingShapes, type TrainingSettings } from "./recipe.ts";
-import { openRunFolder, type RunFolder } from "./run-folder.ts";
-import { runTraining, type TrainingProgress, type TrainingResult } from "./run.ts";
+import { openRunFolder, watchRunFolder } from "./run-folder.ts";
+import { type RunStore, runTraining, type TrainingProgress, type TrainingResult } from "./run.ts";
 import { createSchedule } from "./schedules.ts";
 import { gradientStepper, type Stepper } from "./stepper.ts";
 import type { TuningTechnique } from "./technique.ts";
 import type { Trainable } from "./trainable.ts";
-import type { UpdateRule } from "./update-rule.ts";
-import { createUpdateRule } from "./update-rules/index.ts";
+import { createOptimizer, type Optimizer } from "./update-rules/index.ts";
 
 /** What a training begins with. */
 export interface TuneBase {
@@ -67,6 +67,8 @@ export interface TuneJob {
         bytes(trainable: Trainable): number;
       }
     | undefined;
+  /** Of the ranks that train together: all give the same job, and the first writes. */
+  readonly collective?: Collective | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -96,29 +98,29 @@ async function tune(job: TuneJob, emit: (progress: TrainingProgress) => void, si
   const model = await trainableOf(job, context);
   const data = await readData(job, model, context, signal);
   const steps = settings.steps ?? data.batches.expectedSteps!;
-  const stepper = stepperOf(model, settings, data);
-  const folder = out === undefined ? undefined : await openFolder(job, model, stepper, settingsOf(job, data.report, steps));
+  const rateAt = rates(job, steps);
+  const runner = await runnerOf(job, model, data, signal);
+  const folder = await openFolder(job, model, runner.stepper, settingsOf(job, data.report, steps));
   try {
     const weights = new Map<string, Float32Array>();
     let memory: MemoryReport | undefined;
     const { held } = data;
     const training = runTraining({
-      backend: base.backend,
-      stepper,
+      ...runner,
       batches: data.batches,
       steps: settings.steps,
       expectedSteps: steps,
-      rateAt: rates(job, steps),
-      ...(held === undefined ? {} : { evaluation: { batches: held, every: settings.evaluateEvery ?? steps, patience: settings.patience } }),
-      store: folder,
-      signal,
+      rateAt,
+      evaluation: held === undefined ? undefined : { batches: held, every: settings.evaluateEvery ?? steps, patience: settings.patience },
+      store: folder?.store,
       async onLoaded(loaded) {
         memory = loaded.memory;
-        if ("remember" in stepper) await stepper.remember(loaded, data.pairs());
+        if (runner.remember !== undefined) await runner.remember(loaded, data.pairs());
       },
       async onEnd(read) {
-        if (out !== undefined) await out.write({ trainable: model, read });
-        else for (const name of model.trained) weights.set(name, await read(name));
+        // Reading may be a call of all ranks, so that all read the same.
+        if (out === undefined || !isAlone(job)) for (const name of model.trained) weights.set(name, await read(name));
+        if (isFirst(job)) await out?.write({ trainable: model, read: isAlone(job) ? read : async (name) => weights.get(name)! });
       },
     });
     for await (const progress of training) emit(progress);
@@ -129,6 +131,9 @@ async function tune(job: TuneJob, emit: (progress: TrainingProgress) => void, si
     await folder?.close();
   }
 }
+
+const isAlone = ({ collective }: TuneJob): boolean => (collective?.size ?? 1) === 1;
+const isFirst = ({ collective }: TuneJob): boolean => (collective?.rank ?? 0) === 0;
 
 function checkTogether({ patience, evaluateEvery, warmUpSteps, steps }: TrainingSettings, { evaluation }: TuneJob): void {
   const fail = (problem: string, option: string): never => {
@@ -265,20 +270,50 @@ function distinct(pairs: readonly Preference[]): Preference[] {
   });
 }
 
-function stepperOf(model: Trainable, settings: TrainingSettings, { splits, held, batches }: Data): Stepper | PreferenceStepper {
-  const { clip, recompute, preference } = settings;
-  const programs = trainingPrograms(model, ruleOf(settings), {
-    clip,
-    ...(recompute === undefined ? {} : { recompute: { segments: recompute, symbols: batches.caps } }),
-    ...(preference === undefined ? {} : { loss: preferenceLoss }),
-  });
-  const stepper = gradientStepper(programs, { splits, evaluates: held !== undefined });
-  return preference === undefined ? stepper : preferenceStepper(stepper, model.graph, preference.beta ?? usual.beta);
+interface Runner {
+  readonly stepper: Stepper;
+  readonly backend: Backend;
+  readonly signal: AbortSignal;
+  readonly remember?: PreferenceStepper["remember"];
 }
 
-function ruleOf({ optimizer = "adamw", weightDecay }: TrainingSettings): UpdateRule {
+/** The steps of the optimizer that is asked for, on one rank or on all. */
+async function runnerOf(job: TuneJob, model: Trainable, { splits, held, batches }: Data, signal: AbortSignal): Promise<Runner> {
+  const { settings, collective } = job;
+  const { backend } = job.base;
+  const { clip, recompute, preference, precision = "f32" } = settings;
+  if (precision !== "f32")
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `tune: precision ${precision} is not there yet; train in f32`, { precision });
+  const loss = preference === undefined ? {} : { loss: preferenceLoss };
+  const options: ProgramOptions = {
+    clip,
+    ...(recompute === undefined ? {} : { recompute: { segments: recompute, symbols: batches.caps } }),
+    ...loss,
+  };
+  const evaluates = held !== undefined;
+  const optimizer = optimizerOf(settings);
+  const found: Runner = await (async () => {
+    if (optimizer.needs === "losses") {
+      if (clip !== undefined || recompute !== undefined || !isAlone(job))
+        throw new FrugalError(
+          "FRUGAL_BAD_ARGUMENT",
+          "tune: the optimizer computes no gradients, so clip, recompute and workers have nothing to do; leave them out",
+        );
+      return { stepper: optimizer.stepper(model, { seed: (settings.seed ?? 0) >>> 0, ...loss }), backend, signal };
+    }
+    if (isAlone(job))
+      return { stepper: gradientStepper(trainingPrograms(model, optimizer.rule, options), { splits, evaluates }), backend, signal };
+    const { dataParallel } = await import("./parallel/data-parallel.ts");
+    return dataParallel(model, optimizer.rule, backend, { collective: collective!, signal, evaluates, ...options });
+  })();
+  if (preference === undefined) return found;
+  const stepper = preferenceStepper(found.stepper, model.graph, preference.beta ?? usual.beta);
+  return { ...found, stepper, remember: stepper.remember };
+}
+
+function optimizerOf({ optimizer = "adamw", weightDecay }: TrainingSettings): Optimizer {
   const { name, ...options } = typeof optimizer === "string" ? { name: optimizer } : optimizer;
-  return createUpdateRule(name, weightDecay === undefined ? options : { weightDecay, ...options });
+  return createOptimizer(name, weightDecay === undefined ? options : { weightDecay, ...options });
 }
 
 function rates({ settings, technique, base }: TuneJob, steps: number): (step: number) => number {
@@ -317,11 +352,24 @@ function settingsOf({ base, settings, techniqueSettings }: TuneJob, data: DataRe
   };
 }
 
-async function openFolder(job: TuneJob, model: Trainable, stepper: Stepper, settings: JsonObject): Promise<RunFolder> {
-  const { path, resume, bytes } = job.out!;
-  const { saveEvery = usual.saveEvery, keep = usual.keep, patience } = job.settings;
+interface OpenFolder {
+  readonly store: RunStore;
+  finish(): Promise<void>;
+  close(): Promise<void>;
+}
+
+async function openFolder(job: TuneJob, model: Trainable, stepper: Stepper, settings: JsonObject): Promise<OpenFolder | undefined> {
+  if (job.out === undefined) return undefined;
+  const { path, resume, bytes } = job.out;
+  const { saveEvery: every = usual.saveEvery, keep = usual.keep, patience } = job.settings;
   const sizeOf = (names: readonly string[]): number => 4 * names.reduce((sum, name) => sum + size(stepper.weights.get(name)!.shape), 0);
   const checkpoint = sizeOf(stepper.kept) + (patience === undefined ? 0 : sizeOf(stepper.trained));
-  const margin = 1 << 20;
-  return openRunFolder({ path, settings, resume, every: saveEvery, keep, bytes: { checkpoint, others: bytes(model) + margin } });
+  const options = { path, settings, resume, every, keep, bytes: { checkpoint, others: bytes(model) + (1 << 20) } };
+  if (isFirst(job)) {
+    const folder = await openRunFolder(options);
+    return { store: folder, finish: folder.finish, close: folder.close };
+  }
+  const { silentStore } = await import("./parallel/data-parallel.ts");
+  const { resumed, close } = await watchRunFolder(options);
+  return { store: silentStore(every, resumed), finish: async () => undefined, close };
 }
