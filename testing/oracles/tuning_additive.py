@@ -133,6 +133,8 @@ CASES = {
     "ln": ("llama-3", lambda c, m: ln(c, m)),
     "prompt": ("llama-3", prompt),
     "prompt-scaled": ("gemma-3", lambda c, m: prompt(c, m, scale=float(m.model.embed_tokens.embed_scale))),
+    # Granite multiplies the prompt as it does the embeddings: its rows are ours.
+    "prompt-multiplied": ("granite", prompt),
     "p-tuning": ("llama-3", p_tuning),
     "prefix": ("llama-3", prefix),
     "prefix-norms": ("gemma-3", prefix),

@@ -1,6 +1,6 @@
 /** A trained model starts a larger one: by stacking, and by a learned map that begins as an exact one. */
 import { expect, test } from "vitest";
-import { measure, openTrainable, packTexts } from "../../../testing/tuned-models.ts";
+import { measure, openTrainable, packTexts } from "../../../testing/tuning.ts";
 import { createReferenceBackend } from "../../backends/reference/backend.ts";
 import type { Weights } from "../../backends/backend.ts";
 import { decodeWeights } from "../../backends/weights.ts";

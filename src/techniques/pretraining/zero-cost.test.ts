@@ -1,7 +1,7 @@
 /** Zero-cost proxies against their formulas in PyTorch, and the search that ranks by them. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { openTrainable, packTexts, neededBy } from "../../../testing/tuned-models.ts";
+import { openTrainable, packTexts, neededBy } from "../../../testing/tuning.ts";
 import { createReferenceBackend } from "../../backends/reference/backend.ts";
 import { untrainedModel } from "../../models/untrained.ts";
 import type { Batch } from "../../training/batch.ts";

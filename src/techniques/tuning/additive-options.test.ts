@@ -1,7 +1,7 @@
 /** Every option of additive techniques changes what it says, and bad ones are refused with a way out. */
 import { expect, test } from "vitest";
 import { decodeWeights } from "../../backends/weights.ts";
-import { openTrainable } from "../../../testing/tuned-models.ts";
+import { openTrainable } from "../../../testing/tuning.ts";
 import { type Graph, sourceName, valuesOf } from "../../graph/value.ts";
 import { size } from "../../tensor/shape.ts";
 import type { TuningTechnique } from "../../training/technique.ts";

@@ -1,7 +1,7 @@
 /** Additive techniques against PEFT, and adapters against torch: logits, loss and gradients; and that the graph that serves answers the same. */
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { given, measure, type Measured, neededBy, openTrainable, packTexts } from "../../../testing/tuned-models.ts";
+import { given, measure, type Measured, neededBy, openTrainable, packTexts } from "../../../testing/tuning.ts";
 import type { Backend } from "../../backends/backend.ts";
 import { createNativeBackend } from "../../backends/native/backend.ts";
 import { createReferenceBackend } from "../../backends/reference/backend.ts";
@@ -30,6 +30,7 @@ const cases: readonly (readonly [string, string, TuningTechnique])[] = [
   ["ln", "llama-3", normTuning()],
   ["prompt", "llama-3", promptTuning({ virtualTokens })],
   ["prompt-scaled", "gemma-3", promptTuning({ virtualTokens })],
+  ["prompt-multiplied", "granite", promptTuning({ virtualTokens })],
   ["p-tuning", "llama-3", pTuning({ virtualTokens, hidden: 12 })],
   ["prefix", "llama-3", prefixTuning({ virtualTokens })],
   ["prefix-norms", "gemma-3", prefixTuning({ virtualTokens })],

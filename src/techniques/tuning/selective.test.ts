@@ -1,7 +1,7 @@
 /** Selective techniques train exactly the weights they name. */
 import { expect, test } from "vitest";
 import { openFixture } from "../../../testing/families.ts";
-import { openTrainable } from "../../../testing/tuned-models.ts";
+import { openTrainable } from "../../../testing/tuning.ts";
 import { sourceName, valuesOf } from "../../graph/value.ts";
 import { openModel } from "../../models/index.ts";
 import { size } from "../../tensor/shape.ts";
