@@ -14,7 +14,7 @@ describe("a corpus", () => {
   it("is cut at the separator, tidied, and has each text once", () => {
     expect(cut()).toEqual({
       texts: ["One.\nTwo.", "A much longer text.", "cut o"],
-      left: { short: 0, long: 0, unmatched: 0, repeated: 1 },
+      left: { short: 0, long: 0, unmatched: 0, repeated: 1, alike: 0 },
     });
     expect(cutCorpus(content, { file: "a.txt" }).texts).toHaveLength(1);
     expect(cutCorpus("a --- b", { file: "a.txt", separator: "---" }).texts).toEqual(["a --- b"]);
@@ -24,6 +24,15 @@ describe("a corpus", () => {
     expect(cut({ shortest: 9 })).toMatchObject({ texts: ["One.\nTwo.", "A much longer text."], left: { short: 1 } });
     expect(cut({ longest: 9 })).toMatchObject({ texts: ["One.\nTwo.", "cut o"], left: { long: 1 } });
     expect(cut({ matches: "[.!?]$" })).toMatchObject({ texts: ["One.\nTwo.", "A much longer text."], left: { unmatched: 1 } });
+  });
+
+  it("leaves out what is nearly the same as something before", () => {
+    const words = Array.from({ length: 60 }, (_, i) => `word${i}`);
+    const two = `${words.join(" ")}\n---\n${words.join(" ")} more\n`;
+    const options = { file: "a.txt", separator: "---" };
+    expect(cutCorpus(two, options).texts).toHaveLength(2);
+    expect(cutCorpus(two, { ...options, nearDuplicates: 0.8 })).toMatchObject({ texts: [words.join(" ")], left: { alike: 1 } });
+    expect(cutCorpus(two, { ...options, nearDuplicates: 1 }).texts).toHaveLength(2);
   });
 
   it("is rows of text", async () => {
@@ -44,7 +53,7 @@ describe("a file of texts", () => {
     await expect(readCorpus({ file: join(folder, "none.txt") })).rejects.toThrow(/none\.txt: .* does not exist/);
     await expect(readCorpus({ file, separator: "---", matches: "(" })).rejects.toThrow(/matches "\(" is no regular expression/);
     await expect(readCorpus({ file, separator: "---", shortest: 1000 })).rejects.toThrow(
-      /no text is left of it \(4 short, 0 long, 0 unmatched, 0 repeated\)/,
+      /no text is left of it \(4 short, 0 long, 0 unmatched, 0 repeated, 0 alike\)/,
     );
     writeFileSync(file, Uint8Array.of(0x61, 0xff));
     await expect(readCorpus({ file })).rejects.toThrow(/is not UTF-8 text/);

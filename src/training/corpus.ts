@@ -2,6 +2,7 @@
 import { readWhole } from "../formats/files.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { bytesSource, type ByteSource } from "../tensor/source.ts";
+import { nearDuplicates } from "./data/near-duplicates.ts";
 
 /** A file and what is kept of it. */
 export interface TextFile {
@@ -14,12 +15,20 @@ export interface TextFile {
   readonly longest?: number;
   /** A regular expression of JavaScript that must match, so that texts that were cut off are left out: "[.!?]$". */
   readonly matches?: string;
+  /** A text of at least this Jaccard resemblance to an earlier one is left out (data/near-duplicates.ts): 0.8 is usual. */
+  readonly nearDuplicates?: number;
 }
 
 export interface Corpus {
   readonly texts: readonly string[];
   /** Left out, by reason. A text that stands there twice is kept once. */
-  readonly left: { readonly short: number; readonly long: number; readonly unmatched: number; readonly repeated: number };
+  readonly left: {
+    readonly short: number;
+    readonly long: number;
+    readonly unmatched: number;
+    readonly repeated: number;
+    readonly alike: number;
+  };
 }
 
 /** More than any text that is learned from at once, and short enough for memory. */
@@ -40,9 +49,11 @@ export async function readCorpus(options: TextFile): Promise<Corpus> {
   throw new FrugalError("FRUGAL_BAD_FILE", `${file}: no text is left of it (${printLeft(corpus)}); ask for less`, { file });
 }
 
-export function cutCorpus(content: string, { file, separator, shortest = 1, longest = Infinity, matches }: TextFile): Corpus {
+export function cutCorpus(content: string, options: TextFile): Corpus {
+  const { file, separator, shortest = 1, longest = Infinity, matches, nearDuplicates: threshold } = options;
   const pattern = matches === undefined ? undefined : compiled(file, matches);
-  const left = { short: 0, long: 0, unmatched: 0, repeated: 0 };
+  const left = { short: 0, long: 0, unmatched: 0, repeated: 0, alike: 0 };
+  const seen = threshold === undefined ? undefined : nearDuplicates({ threshold });
   const texts = new Set<string>();
   for (const part of separator === undefined ? [content] : splitAtLines(content, separator)) {
     const text = tidied(part);
@@ -51,6 +62,7 @@ export function cutCorpus(content: string, { file, separator, shortest = 1, long
     else if (text.length > longest) left.long++;
     else if (pattern !== undefined && !pattern.test(text)) left.unmatched++;
     else if (texts.has(text)) left.repeated++;
+    else if (seen?.add(text) !== undefined) left.alike++;
     else texts.add(text);
   }
   return { texts: [...texts], left };
