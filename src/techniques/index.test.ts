@@ -4,7 +4,7 @@ import { createReferenceBackend } from "../backends/reference/backend.ts";
 import { type Graph, sourceName, valuesOf } from "../graph/value.ts";
 import { verifyGraph } from "../graph/verify.ts";
 import { opRules } from "../ops/builder.ts";
-import { tuningTechnique, tuningTechniques } from "./index.ts";
+import { techniques, tuningTechnique, tuningTechniques } from "./index.ts";
 
 const badArgument = (message: RegExp): unknown =>
   expect.objectContaining({ code: "FRUGAL_BAD_ARGUMENT", message: expect.stringMatching(message) });
@@ -57,3 +57,11 @@ const weightsIn = (graph: Graph): string[] =>
   valuesOf(graph)
     .flatMap((value) => (value.op === "weight" ? [sourceName(value)] : []))
     .toSorted();
+
+test("programs have the same by functions, which note their options", () => {
+  const names = Object.keys(tuningTechniques).map((name) => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()));
+  expect(Object.keys(techniques)).toEqual(names);
+  expect(techniques.lora({ rank: 3 })).toMatchObject({ name: "lora", options: { rank: 3 } });
+  expect(techniques.loraPlus()).toMatchObject({ name: "lora-plus", options: {} });
+  expect(() => techniques.lora({ rank: 0 })).toThrow(badArgument(/rank is 0/));
+});

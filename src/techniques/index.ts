@@ -1,4 +1,4 @@
-/** Every tuning technique, once, by the name that recipes and the command line give it. Adding one is its file and its two lines here. */
+/** Every tuning technique, once, by the name that recipes and the command line give it. Adding one is its file and its three lines here. */
 import { FrugalError, nearest } from "../tensor/error.ts";
 import type { TuningTechnique } from "../training/technique.ts";
 import { adalora } from "./tuning/adalora.ts";
@@ -29,7 +29,7 @@ export interface TechniqueEntry {
 }
 
 function entry<Options extends object>(make: (options: Options) => TuningTechnique, example: Options): TechniqueEntry {
-  return { make: make as (options: object) => TuningTechnique, example };
+  return { make: (options) => ({ ...make(options as Options), options }), example };
 }
 
 export const tuningTechniques: Readonly<Record<string, TechniqueEntry>> = {
@@ -53,6 +53,36 @@ export const tuningTechniques: Readonly<Record<string, TechniqueEntry>> = {
   "freeze-layers": entry(layerFreezing, { layers: 1 }),
   selective: entry(surgicalTuning, { layers: [0] }),
 };
+
+/** The same as functions of programs: `techniques.lora({ rank: 8 })`; names of several words as JavaScript writes them. */
+export const techniques: Techniques = Object.fromEntries(
+  Object.entries(tuningTechniques).map(([name, { make }]) => [
+    name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+    (options: object = {}): TuningTechnique => make(options),
+  ]),
+) as unknown as Techniques;
+
+interface Techniques {
+  readonly lora: typeof lora;
+  readonly rslora: typeof rslora;
+  readonly loraPlus: typeof loraPlus;
+  readonly dora: typeof dora;
+  readonly pissa: typeof pissa;
+  readonly adalora: typeof adalora;
+  readonly vera: typeof vera;
+  readonly qlora: typeof qlora;
+  readonly loftq: typeof loftq;
+  readonly adapters: typeof serialAdapters;
+  readonly parallelAdapters: typeof parallelAdapters;
+  readonly ia3: typeof ia3;
+  readonly prompt: typeof promptTuning;
+  readonly prefix: typeof prefixTuning;
+  readonly pTuning: typeof pTuning;
+  readonly bitfit: typeof bitFit;
+  readonly lnTuning: typeof normTuning;
+  readonly freezeLayers: typeof layerFreezing;
+  readonly selective: typeof surgicalTuning;
+}
 
 /**
  * A technique by its name, with options as a recipe has them. Throws FRUGAL_BAD_ARGUMENT for a name that none has, naming the nearest, and for

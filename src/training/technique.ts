@@ -15,6 +15,8 @@ export interface TuningTechnique {
   /** Its path on the survey's map: "4.2 tuning: re-parameterised". */
   readonly survey: string;
   readonly changes: "graph" | "weights" | "schedule";
+  /** What it was made with, for those who write down what was trained. */
+  readonly options?: object;
   /** Throws FRUGAL_BAD_ARGUMENT for options that do not fit the model. `numbers` reads a weight of the model in f32. */
   apply(model: Trainable, context: TechniqueContext): Promise<Trainable>;
   /**
