@@ -11,7 +11,7 @@ export interface RanksOptions extends CollectiveOptions {
   readonly script: string | URL;
   readonly args: readonly string[];
   /** Called with what a worker died of; its rank is lost to the others. */
-  readonly onError?: ((rank: number, error: Error) => void) | undefined;
+  readonly onError: (rank: number, error: Error) => void;
 }
 
 /**

@@ -9,8 +9,10 @@ export interface WorkersOptions extends CollectiveOptions {
   readonly script: string | URL;
   readonly args: readonly string[];
   /** Called with what a worker died of. */
-  readonly onError?: ((rank: number, error: Error) => void) | undefined;
+  readonly onError: (rank: number, error: Error) => void;
 }
+
+const graceMilliseconds = 1000;
 
 interface Place {
   readonly area: SharedArea;
@@ -33,7 +35,7 @@ export function startWorkers(size: number, { script, args, onError, ...options }
   const workers = Array.from({ length: size - 1 }, (_, i) => {
     const place: Place = { area, rank: i + 1 };
     const worker = new Worker(script, { argv: [...args], workerData: { frugalRank: place } });
-    worker.on("error", (error) => onError?.(place.rank, error));
+    worker.on("error", (error) => onError(place.rank, error));
     ended.push(
       new Promise((resolve) => {
         worker.on("exit", () => {
@@ -56,7 +58,9 @@ export function startWorkers(size: number, { script, args, onError, ...options }
     },
     abandon(reason) {
       collective.abandon(reason);
-      void end();
+      // They hear of it and end; whoever does not is ended. What they have to say of it comes through this thread.
+      const grace = setTimeout(end, graceMilliseconds);
+      void Promise.all(ended).then(() => clearTimeout(grace));
     },
   };
 }
