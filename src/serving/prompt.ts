@@ -31,7 +31,7 @@ export function promptEncoder(tokenizer: Tokenizer, template: string | undefined
   const compiled = once(async () => {
     const chat = await import("../text/chat-template.ts");
     const usual = template === undefined ? chat.fallbackTemplate(tokenizer) : chat.chatTemplate(template, chat.templateTokens(tokenizer));
-    return (messages: readonly ChatMessage[], options: ChatOptions) => chat.encodeChat(tokenizer, usual, messages, options);
+    return chat.chatEncoder(tokenizer, usual);
   });
   const continuing = (ids: readonly number[]): EncodedPrompt => ({
     ids,

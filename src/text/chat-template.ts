@@ -114,15 +114,23 @@ export interface SafeChat {
   encode(rendered: string): Int32Array;
 }
 
-export function safeChat(
+export type SafeChats = (messages: readonly ChatMessage[], options?: Omit<ChatOptions, "addGenerationPrompt">) => SafeChat;
+
+/** Made once for many conversations. */
+export function safeChats(tokenizer: Tokenizer, template: ChatTemplate): SafeChats {
+  const neutral = neutraliser(tokenizer.specialTexts, [template.source]);
+  return (messages, options = {}) => safeChat(tokenizer, template, neutral, messages, options);
+}
+
+function safeChat(
   tokenizer: Tokenizer,
   template: ChatTemplate,
+  neutral: ReturnType<typeof neutraliser>,
   messages: readonly ChatMessage[],
-  options: Omit<ChatOptions, "addGenerationPrompt"> = {},
+  options: Omit<ChatOptions, "addGenerationPrompt">,
 ): SafeChat {
   const untrusted = { messages, tools: options.tools, documents: options.documents, variables: options.variables };
-  const specials = tokenizer.specialTexts;
-  const { guard, apply } = neutraliser(specials, [template.source, ...specials, ...stringsIn(untrusted)]);
+  const { guard, apply } = neutral(stringsIn(untrusted));
   const safe = apply(untrusted) as { messages: readonly ChatMessage[] } & Pick<ChatOptions, "tools" | "documents" | "variables">;
   // A template may write JSON in ASCII.
   const escaped = `\\u${guard.charCodeAt(0).toString(16)}`;
@@ -158,10 +166,21 @@ export function encodeChat(
   tokenizer: Tokenizer,
   template: ChatTemplate,
   messages: readonly ChatMessage[],
-  { addGenerationPrompt = true, ...options }: ChatOptions = {},
+  options?: ChatOptions,
 ): Int32Array {
-  const chat = safeChat(tokenizer, template, messages, options);
-  return chat.encode(chat.render(chat.messages, addGenerationPrompt));
+  return chatEncoder(tokenizer, template)(messages, options);
+}
+
+/** `encodeChat`, made once for many conversations. */
+export function chatEncoder(
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+): (messages: readonly ChatMessage[], options?: ChatOptions) => Int32Array {
+  const safe = safeChats(tokenizer, template);
+  return (messages, { addGenerationPrompt = true, ...options } = {}) => {
+    const chat = safe(messages, options);
+    return chat.encode(chat.render(chat.messages, addGenerationPrompt));
+  };
 }
 
 /** For models without a template: turns of `<|im_start|>` where the vocabulary has them, else plain "role: text". */

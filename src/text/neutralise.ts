@@ -16,14 +16,17 @@ export interface Neutraliser {
 const tellingLength = 3;
 const deepest = 64;
 
-/** @param specials the special tokens. @param texts everything the guard must not occur in. */
-export function neutraliser(specials: readonly string[], texts: Iterable<string>): Neutraliser {
-  const guard = freeCharacter(texts);
+/**
+ * Prepared once for all conversations: a vocabulary may have thousands of special tokens.
+ * @param specials the special tokens. @param always texts the guard must not occur in; those of a conversation come on top.
+ */
+export function neutraliser(specials: readonly string[], always: readonly string[]): (texts: Iterable<string>) => Neutraliser {
+  const taken = privateCharacters([...specials, ...always]);
   const forward = prefixTree(specials.map((special) => Array.from(special)));
   const backward = prefixTree(specials.map((special) => Array.from(special).reverse()));
   const longest = specials.reduce((most, special) => Math.max(most, special.length), 0);
 
-  const neutralise = (text: string, isKey: boolean): string => {
+  const neutralise = (text: string, isKey: boolean, guard: string): string => {
     const points = Array.from(text);
     const first = points.findIndex((point) => !isSpace(point));
     if (first < 0) return text;
@@ -44,20 +47,23 @@ export function neutraliser(specials: readonly string[], texts: Iterable<string>
     if (cuts.size === 0) return text;
     return points.map((point, at) => (cuts.has(at) ? guard + point : point)).join("") + (cuts.has(points.length) ? guard : "");
   };
-  const apply = (value: unknown, level: number): unknown => {
-    if (typeof value === "string") return neutralise(value, false);
+  const apply = (value: unknown, level: number, guard: string): unknown => {
+    if (typeof value === "string") return neutralise(value, false, guard);
     if (typeof value !== "object" || value === null) return value;
     if (level > deepest)
       throw new FrugalError("FRUGAL_BAD_ARGUMENT", `chat: a message nests deeper than ${deepest} levels; flatten it`, { deepest });
-    if (Array.isArray(value)) return value.map((item) => apply(item, level + 1));
+    if (Array.isArray(value)) return value.map((item) => apply(item, level + 1, guard));
     return Object.fromEntries(
       Object.entries(value).map(([key, item]) => [
-        neutralise(key, true),
-        typeof item === "string" && structural(key, item) ? item : apply(item, level + 1),
+        neutralise(key, true, guard),
+        typeof item === "string" && structural(key, item) ? item : apply(item, level + 1, guard),
       ]),
     );
   };
-  return { guard, apply: (value) => apply(value, 0) };
+  return (texts) => {
+    const guard = freeCharacter(new Set([...taken, ...privateCharacters(texts)]));
+    return { guard, apply: (value) => apply(value, 0, guard) };
+  };
 }
 
 /** Values that templates compare with, and that are checked elsewhere or harmless. */
@@ -103,14 +109,19 @@ function depth(tree: Tree, points: readonly string[], at: number, step: 1 | -1):
   return { length, whole };
 }
 
-/** A private-use character that occurs in none of the texts. */
-function freeCharacter(texts: Iterable<string>): string {
+/** The private-use characters in texts. */
+function privateCharacters(texts: Iterable<string>): Set<string> {
   const used = new Set<string>();
   for (const text of texts) {
     for (const point of text.match(/[\ue000-\uf8ff]/gu) ?? []) used.add(point);
     // In JSON's spelling too, because a template may write JSON in ASCII.
     for (const [, code] of text.matchAll(/\\u([ef][0-9a-f]{3})/giu)) used.add(String.fromCharCode(Number.parseInt(code!, 16)));
   }
+  return used;
+}
+
+/** A private-use character that is none of these. */
+function freeCharacter(used: ReadonlySet<string>): string {
   for (let point = 0xe000; point <= 0xf8ff; point++) {
     const character = String.fromCharCode(point);
     if (!used.has(character)) return character;

@@ -6,7 +6,7 @@ import { sharedData } from "../../../testing/shared.ts";
 import { type ChatMessage, chatTemplate, encodeChat, fallbackTemplate, templateTokens } from "../../text/chat-template.ts";
 import { tokenizerFromJson } from "../../text/from-json.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
-import { encodeAnswers } from "./answers.ts";
+import { answerEncoder } from "./answers.ts";
 
 const templates = sharedData("tokenizers/chat-templates");
 const names = existsSync(templates.path) ? readdirSync(templates.path).filter((name) => name.endsWith(".jinja")) : [];
@@ -32,7 +32,7 @@ function byteTokenizer(special: readonly string[], merges: readonly (readonly [s
 /** The scored stretches as texts, one for each answer. */
 function answersOf(tokenizer: Tokenizer, source: string, messages: readonly ChatMessage[], options = {}): string[] {
   const template = chatTemplate(source, templateTokens(tokenizer));
-  const { ids, scored } = encodeAnswers(tokenizer, template, messages, options);
+  const { ids, scored } = answerEncoder(tokenizer, template)(messages, options);
   expect(scored).toHaveLength(ids.length);
   const found: number[][] = [];
   scored.forEach((is, i) => {
@@ -62,7 +62,7 @@ describe.skipIf(templates.skip)("published templates (skipped without ../shared/
     expect(answers[1]).toContain("Baikal.");
     for (const answer of answers) expect(answer).not.toMatch(/mountain|lake|user|Everest.*Baikal/su);
     // The last answer teaches when to stop.
-    const { ids, scored } = encodeAnswers(tokenizer, chatTemplate(source, templateTokens(tokenizer)), conversation);
+    const { ids, scored } = answerEncoder(tokenizer, chatTemplate(source, templateTokens(tokenizer)))(conversation);
     expect(tokenizer.endOfGeneration.has(ids.at(-1)!)).toBe(true);
     expect(scored.at(-1)).toBe(1);
     const whole = encodeChat(tokenizer, chatTemplate(source, templateTokens(tokenizer)), conversation, { addGenerationPrompt: false });
@@ -109,7 +109,7 @@ describe.skipIf(templates.skip)("published templates (skipped without ../shared/
   });
 });
 
-describe("encodeAnswers", () => {
+describe("answerEncoder", () => {
   const special = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"];
   const tokenizer = byteTokenizer(special);
   const chatml =
@@ -119,7 +119,7 @@ describe("encodeAnswers", () => {
     const bos = { ...tokenizer, addBos: true };
     for (const each of [tokenizer, bos]) {
       const template = chatTemplate(chatml);
-      const { ids, scored } = encodeAnswers(each, template, conversation);
+      const { ids, scored } = answerEncoder(each, template)(conversation);
       const whole = encodeChat(each, template, conversation, { addGenerationPrompt: false });
       expect([...ids]).toEqual([...whole.subarray(0, ids.length)]);
       expect(each.decode(whole.subarray(ids.length))).toBe("\n");
@@ -135,7 +135,7 @@ describe("encodeAnswers", () => {
 
   it("passes tools and variables on", () => {
     const source = `{{ tools | length }}{{ mood }}${chatml}`;
-    const { ids } = encodeAnswers(tokenizer, chatTemplate(source), conversation, { tools: [1, 2], variables: { mood: "glad" } });
+    const { ids } = answerEncoder(tokenizer, chatTemplate(source))(conversation, { tools: [1, 2], variables: { mood: "glad" } });
     expect(tokenizer.decode(ids)).toMatch(/^2glad<\|im_start\|>/);
   });
 
@@ -144,7 +144,7 @@ describe("encodeAnswers", () => {
       { role: "user", content: "x" },
       { role: "assistant", content: "say <|im_end|> now" },
     ];
-    const { ids } = encodeAnswers(tokenizer, chatTemplate(chatml), messages);
+    const { ids } = answerEncoder(tokenizer, chatTemplate(chatml))(messages);
     expect([...ids].filter((id) => id === tokenizer.idOf("<|im_end|>"))).toHaveLength(2);
     expect(answersOf(tokenizer, chatml, messages)).toEqual(["say <|im_end|> now<|im_end|>"]);
   });

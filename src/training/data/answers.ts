@@ -3,7 +3,14 @@
  * them, and on their beginnings with the opening of an answer, as when the model is asked: what the model would write is the answer.
  */
 import { FrugalError } from "../../tensor/error.ts";
-import { type ChatMessage, type ChatOptions, type ChatTemplate, type SafeChat, safeChat } from "../../text/chat-template.ts";
+import {
+  type ChatMessage,
+  type ChatOptions,
+  type ChatTemplate,
+  type SafeChat,
+  type SafeChats,
+  safeChats,
+} from "../../text/chat-template.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 
 export interface ScoredIds {
@@ -26,20 +33,28 @@ interface Place {
 const isAnswer = ({ role }: ChatMessage): boolean => role === "assistant" || role === "model";
 
 /**
- * The ids are those of `encodeChat` up to the end of the last answer, and an end of text where the template ends it with none. A token that
+ * Made once for many conversations. The ids are those of `encodeChat` up to the end of the last answer, and an end of text where the template ends it with none. A token that
  * holds the end of a prompt and the beginning of an answer belongs to the answer.
  * @throws FRUGAL_BAD_ARGUMENT where there is no answer or the template refuses, FRUGAL_UNSUPPORTED where it does not show where answers are.
  */
-export function encodeAnswers(
+export function answerEncoder(tokenizer: Tokenizer, template: ChatTemplate): AnswerEncoder {
+  const safe = safeChats(tokenizer, template);
+  return (messages, { from = 0, ...options } = {}) => encodeAnswers(tokenizer, safe, messages, from, options);
+}
+
+export type AnswerEncoder = (messages: readonly ChatMessage[], options?: AnswerOptions) => ScoredIds;
+
+function encodeAnswers(
   tokenizer: Tokenizer,
-  template: ChatTemplate,
+  safe: SafeChats,
   messages: readonly ChatMessage[],
-  { from = 0, ...options }: AnswerOptions = {},
+  from: number,
+  options: Omit<ChatOptions, "addGenerationPrompt">,
 ): ScoredIds {
   const answers = messages.flatMap((message, i) => (i >= from && isAnswer(message) ? [i] : []));
   if (answers.length === 0)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", "chat: there is no answer to learn from; give a message of the role assistant");
-  const chat = safeChat(tokenizer, template, messages, options);
+  const chat = safe(messages, options);
   const text = chat.render(chat.messages, false);
   const ids = chat.encode(text);
   const map = tokenMap(tokenizer, ids, (end) => chat.encode(text.slice(0, end)));

@@ -2,7 +2,7 @@
 import { FrugalError } from "../../tensor/error.ts";
 import type { ChatMessage, ChatTemplate } from "../../text/chat-template.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
-import { type AnswerOptions, encodeAnswers, endOfText, type ScoredIds, tokenMap } from "./answers.ts";
+import { type AnswerEncoder, answerEncoder, endOfText, type ScoredIds, tokenMap } from "./answers.ts";
 import type { Example, Preference } from "./example.ts";
 import type { ChatFields, Row, Said } from "./rows.ts";
 
@@ -14,41 +14,48 @@ export interface Encoding {
   readonly vocabularySize: number;
 }
 
-/** A row of texts without preferences; a long text is not cut yet. Throws FRUGAL_BAD_ARGUMENT, FRUGAL_UNSUPPORTED. */
-export function encodeRow(row: Exclude<Row, { kind: "preference" }>, encoding: Encoding): ScoredIds {
-  switch (row.kind) {
-    case "messages":
-      return encodeMessages(row.messages, row.chat, encoding);
-    case "completion":
-      return encodeCompletion(row.prompt, row.completion, needed(encoding.tokenizer, "texts"));
-    case "text":
-      return allScored(encodeText(row.text, needed(encoding.tokenizer, "texts"), true));
-    case "ids": {
-      const beyond = row.ids.find((id) => id >= encoding.vocabularySize);
-      if (beyond !== undefined)
-        throw new FrugalError("FRUGAL_BAD_ARGUMENT", `"ids" holds ${beyond}, but the vocabulary has ${encoding.vocabularySize}`, {
-          id: beyond,
-        });
-      return allScored(Int32Array.from(row.ids));
-    }
-  }
+/** Encodes rows one after the other; a long text is not cut yet. Both throw FRUGAL_BAD_ARGUMENT, FRUGAL_UNSUPPORTED. */
+export interface RowEncoder {
+  row(row: Exclude<Row, { kind: "preference" }>): ScoredIds;
+  /** The same prompt with each answer; only answers count. */
+  preference(row: Extract<Row, { kind: "preference" }>, name: string): Preference;
 }
 
-/** The same prompt with each answer; only answers count. */
-export function encodePreference(row: Extract<Row, { kind: "preference" }>, name: string, encoding: Encoding): Preference {
-  const encode = (answer: Said): Example => {
-    const { prompt } = row;
-    if (typeof prompt === "string" && typeof answer === "string")
-      return { name, ...encodeCompletion(prompt, answer, needed(encoding.tokenizer, "texts")) };
-    const [before, after] = [prompt as readonly ChatMessage[], answer as readonly ChatMessage[]];
-    return { name, ...encodeMessages([...before, ...after], row.chat, encoding, before.length) };
+export function rowEncoder(encoding: Encoding): RowEncoder {
+  let answers: AnswerEncoder | undefined;
+  const messages = (all: readonly ChatMessage[], { tools, variables }: ChatFields, from = 0): ScoredIds => {
+    answers ??= answerEncoder(needed(encoding.tokenizer, "messages"), needed(encoding.template, "messages"));
+    return answers(all, { from, ...(tools === undefined ? {} : { tools }), ...(variables === undefined ? {} : { variables }) });
   };
-  return { name, chosen: encode(row.chosen), rejected: encode(row.rejected) };
+  const completion = (prompt: string, answer: string): ScoredIds => encodeCompletion(prompt, answer, needed(encoding.tokenizer, "texts"));
+  return {
+    row(row) {
+      switch (row.kind) {
+        case "messages":
+          return messages(row.messages, row.chat);
+        case "completion":
+          return completion(row.prompt, row.completion);
+        case "text":
+          return allScored(encodeText(row.text, needed(encoding.tokenizer, "texts"), true));
+        case "ids":
+          return allScored(knownIds(row.ids, encoding.vocabularySize));
+      }
+    },
+    preference({ prompt, chosen, rejected, chat }, name) {
+      const encode = (answer: Said): Example => {
+        if (typeof prompt === "string" && typeof answer === "string") return { name, ...completion(prompt, answer) };
+        const [before, after] = [prompt as readonly ChatMessage[], answer as readonly ChatMessage[]];
+        return { name, ...messages([...before, ...after], chat, before.length) };
+      };
+      return { name, chosen: encode(chosen), rejected: encode(rejected) };
+    },
+  };
 }
 
-function encodeMessages(messages: readonly ChatMessage[], { tools, variables }: ChatFields, encoding: Encoding, from = 0): ScoredIds {
-  const options: AnswerOptions = { from, ...(tools === undefined ? {} : { tools }), ...(variables === undefined ? {} : { variables }) };
-  return encodeAnswers(needed(encoding.tokenizer, "messages"), needed(encoding.template, "messages"), messages, options);
+function knownIds(ids: readonly number[], vocabularySize: number): Int32Array {
+  const beyond = ids.find((id) => id >= vocabularySize);
+  if (beyond === undefined) return Int32Array.from(ids);
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `"ids" holds ${beyond}, but the vocabulary has ${vocabularySize}`, { id: beyond });
 }
 
 /** The completion and the end of text count. Both texts are cut into tokens together; a token across the border belongs to the completion. */

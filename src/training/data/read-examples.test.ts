@@ -174,6 +174,11 @@ describe("readExamples", () => {
 
   it("stops when asked to", async () => {
     await expect(readExamples([source("a.jsonl", { text: "a" })], { ...usual, signal: AbortSignal.abort() })).rejects.toThrow(/abort/);
+    // Other work has its turn between rows, so it can be stopped half-way.
+    const many = Array.from({ length: 20_000 }, () => ({ text: "abcdefghijk" }));
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 5);
+    await expect(readExamples([source("a.jsonl", ...many)], { ...usual, signal: controller.signal })).rejects.toThrow(/abort/);
   });
 });
 

@@ -2,7 +2,7 @@
 import { FrugalError } from "../../tensor/error.ts";
 import { wholeNumber } from "../../tensor/options.ts";
 import type { ByteSource } from "../../tensor/source.ts";
-import { encodePreference, encodeRow, type Encoding } from "./encode-row.ts";
+import { type Encoding, rowEncoder } from "./encode-row.ts";
 import { type Example, type Preference, scoredCount } from "./example.ts";
 import { type JsonLine, readJsonl } from "./jsonl.ts";
 import { type Row, readRow, type RowKind } from "./rows.ts";
@@ -44,18 +44,20 @@ export interface ReadExamples<T> {
  * for what is no row or too long, and where nothing is left to learn from.
  */
 export function readExamples(sources: readonly ByteSource[], options: ReadOptions): Promise<ReadExamples<Example>> {
+  const encoder = rowEncoder(options);
   return read<Example>(sources, options, ["messages", "completion", "text", "ids"], (row, line, cut) => {
     if (row.kind === "preference") return [];
-    const whole: Example = { name: line.name, ...encodeRow(row, options) };
+    const whole: Example = { name: line.name, ...encoder.row(row) };
     return row.kind === "text" ? pieces(whole, options.context) : cut([whole])[0]!;
   });
 }
 
 /** Rows of prompt, chosen and rejected; both answers are kept or none. */
 export function readPreferences(sources: readonly ByteSource[], options: ReadOptions): Promise<ReadExamples<Preference>> {
+  const encoder = rowEncoder(options);
   return read<Preference>(sources, options, ["preference"], (row, line, cut) => {
     if (row.kind !== "preference") return [];
-    const { name, chosen, rejected } = encodePreference(row, line.name, options);
+    const { name, chosen, rejected } = encoder.preference(row, line.name);
     const [[a], [b]] = cut([chosen, rejected]) as [Example[], Example[]];
     return a === undefined || b === undefined ? [] : [{ name, chosen: a, rejected: b }];
   });
@@ -63,6 +65,9 @@ export function readPreferences(sources: readonly ByteSource[], options: ReadOpt
 
 /** Makes examples fit the context: each becomes one, or none where they are left out. */
 type Cut = (examples: readonly Example[]) => (readonly Example[])[];
+
+/** Longer than this and other work gets its turn, an abort too. */
+const turnMilliseconds = 5;
 
 async function read<T extends Example | Preference>(
   sources: readonly ByteSource[],
@@ -105,8 +110,13 @@ async function read<T extends Example | Preference>(
     for (const field of fields) ignored.set(field, (ignored.get(field) ?? 0) + 1);
     for (const each of found) examples.push(each);
   };
+  let turn = performance.now();
   for (const source of sources)
     for await (const line of readJsonl(source)) {
+      if (performance.now() - turn > turnMilliseconds) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        turn = performance.now();
+      }
       signal?.throwIfAborted();
       count.lines++;
       try {
