@@ -6,9 +6,9 @@ import type { Value } from "../../graph/value.ts";
 import type { Builder } from "../../ops/op.ts";
 import { number } from "../../ops/spread.ts";
 import { FrugalError } from "../../tensor/error.ts";
-import type { ParameterStep, StepResult, UpdateRule } from "../update-rule.ts";
+import type { ParameterStep, UpdateRule } from "../update-rule.ts";
 import { checkRuleOptions, type OptionRule } from "./options.ts";
-import { averaged, decayed, rootMeanSquare, scaled, shapeOf } from "./scalars.ts";
+import { averaged, decayed, onceAStep, rootMeanSquare, scaled, shapeOf } from "./scalars.ts";
 
 export interface AdafactorOptions {
   /** Added to the squared gradient; 1e-30. */
@@ -46,37 +46,44 @@ export function adafactor(options: AdafactorOptions = {}): UpdateRule {
   checkRuleOptions("adafactor", options, adafactorRanges);
   if (options.warmupInit === true && options.relativeStep !== true)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", "adafactor: warmupInit needs relativeStep; give both, or use a schedule with warm-up");
-  return { name: "adafactor", step: (of) => adafactorStep(of, options) };
+  return { name: "adafactor", step: adafactorStep(options) };
 }
 
-export function adafactorStep(of: ParameterStep, options: AdafactorOptions): StepResult {
-  const { b, parameter, gradient, state } = of;
+export function adafactorStep(options: AdafactorOptions): UpdateRule["step"] {
   const { epsilon = 1e-30, clipThreshold = 1, decayRate = -0.8, beta1, weightDecay = 0 } = options;
-  const rate = stepRate(of, options);
-  const fresh = b.exp(b.scale(b.log(of.count), { by: decayRate }));
-  const square = b.scale(b.mul(gradient, gradient), { by: 1, plus: epsilon });
-  const secondMoment = shapeOf(parameter).length > 1 ? factored : whole;
-  const { update, states } = secondMoment(of, square, (before, next) => b.add(before, scaled(b, fresh, b.sub(next, before))));
-  const excess = b.maximum(b.scale(rootMeanSquare(b, update), { by: 1 / clipThreshold }), number(b, 1, 1));
-  let step = scaled(b, b.div(rate, excess), update);
-  const kept: Record<string, Value> = { ...states };
-  if (beta1 !== undefined) {
-    step = averaged(b, state("average", shapeOf(parameter)), step, beta1);
-    kept["average"] = step;
-  }
-  return { parameter: b.sub(decayed(b, parameter, rate, weightDecay), step), state: kept };
+  const rateOf = stepRate(options);
+  const share = onceAStep((b, count) => power(b, count, decayRate));
+  return (of) => {
+    const { b, parameter, gradient, state } = of;
+    const [rate, fresh] = [rateOf(of), share(b, of.count)];
+    const square = b.scale(b.mul(gradient, gradient), { by: 1, plus: epsilon });
+    const secondMoment = shapeOf(parameter).length > 1 ? factored : whole;
+    const { update, states } = secondMoment(of, square, (before, next) => b.add(before, scaled(b, fresh, b.sub(next, before))));
+    const excess = b.maximum(b.scale(rootMeanSquare(b, update), { by: 1 / clipThreshold }), number(b, 1, 1));
+    const step = scaled(b, b.div(rate, excess), update);
+    const average = beta1 === undefined ? undefined : averaged(b, state("average", shapeOf(parameter)), step, beta1);
+    return {
+      parameter: b.sub(decayed(b, parameter, rate, weightDecay), average ?? step),
+      state: { ...states, ...(average && { average }) },
+    };
+  };
 }
 
-function stepRate(
-  { b, parameter, rate, count }: ParameterStep,
-  { scaleEpsilon = 1e-3, scaleParameter = false, relativeStep = false, warmupInit = false }: AdafactorOptions,
-): Value {
-  let found = rate;
-  if (relativeStep) {
-    const inverseRoot = b.exp(b.scale(b.log(count), { by: -0.5 }));
-    found = b.mul(found, minimum(b, inverseRoot, b.scale(count, warmupInit ? { by: 1e-6 } : { by: 0, plus: 1e-2 })));
-  }
-  return scaleParameter ? b.mul(found, b.maximum(rootMeanSquare(b, parameter), number(b, scaleEpsilon, 1))) : found;
+const power = (b: Builder, x: Value, exponent: number): Value => b.exp(b.scale(b.log(x), { by: exponent }));
+
+function stepRate({
+  scaleEpsilon = 1e-3,
+  scaleParameter = false,
+  relativeStep = false,
+  warmupInit = false,
+}: AdafactorOptions): (of: ParameterStep) => Value {
+  const relative = onceAStep((b, count) =>
+    minimum(b, power(b, count, -0.5), b.scale(count, warmupInit ? { by: 1e-6 } : { by: 0, plus: 1e-2 })),
+  );
+  return ({ b, parameter, rate, count }) => {
+    const found = relativeStep ? b.mul(rate, relative(b, count)) : rate;
+    return scaleParameter ? b.mul(found, b.maximum(rootMeanSquare(b, parameter), number(b, scaleEpsilon, 1))) : found;
+  };
 }
 
 const minimum = (b: Builder, x: Value, y: Value): Value => b.scale(b.maximum(b.scale(x, { by: -1 }), b.scale(y, { by: -1 })), { by: -1 });

@@ -16,13 +16,10 @@ export function adalomo(options: AdaLomoOptions = {}): UpdateRule {
   const { epsilon, scaleEpsilon, clipThreshold, decayRate, weightDecay } = adafactorRanges;
   checkRuleOptions("adalomo", options, { epsilon, scaleEpsilon, clipThreshold, decayRate, weightDecay, clipValue: { above: 0 } });
   const { clipValue, ...factors } = options;
+  const step = adafactorStep({ ...factors, scaleParameter: true });
   return {
     name: "adalomo",
     fusesIntoBackward: true,
-    step: (of) =>
-      adafactorStep(clipValue === undefined ? of : { ...of, gradient: clamped(of.b, of.gradient, clipValue) }, {
-        ...factors,
-        scaleParameter: true,
-      }),
+    step: (of) => step(clipValue === undefined ? of : { ...of, gradient: clamped(of.b, of.gradient, clipValue) }),
   };
 }

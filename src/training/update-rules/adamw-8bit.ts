@@ -18,7 +18,7 @@ export interface AdamW8bitOptions extends AdamWOptions {
 export function adamw8bit(options: AdamW8bitOptions = {}): UpdateRule {
   checkRuleOptions("adamw-8bit", options, { ...adamRanges, minimumSize: { from: 0 } });
   const { minimumSize = 4096, ...adam } = options;
-  const plain = adamw(adam);
+  const [plain, next] = [adamw(adam), adamStep(adam)];
   return {
     name: "adamw-8bit",
     step(of) {
@@ -29,12 +29,12 @@ export function adamw8bit(options: AdamW8bitOptions = {}): UpdateRule {
       // The second moment is never negative, so its levels need no sign.
       const first = b.blockDequantize(of.state("firstCodes", stored), { shape, signed: true });
       const second = b.blockDequantize(of.state("secondCodes", stored), { shape, signed: false });
-      const next = adamStep(of, { first, second }, adam);
+      const moments = next(of, { first, second });
       return {
-        parameter: next.parameter,
+        parameter: moments.parameter,
         state: {
-          firstCodes: b.blockQuantize(next.first, { signed: true }),
-          secondCodes: b.blockQuantize(next.second, { signed: false }),
+          firstCodes: b.blockQuantize(moments.first, { signed: true }),
+          secondCodes: b.blockQuantize(moments.second, { signed: false }),
         },
       };
     },

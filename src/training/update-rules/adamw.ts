@@ -6,12 +6,13 @@ import { shapeOf } from "./scalars.ts";
 
 export function adamw(options: AdamWOptions = {}): UpdateRule {
   checkRuleOptions("adamw", options, adamRanges);
+  const next = adamStep(options);
   return {
     name: "adamw",
     elementwise: true,
     step(of) {
       const shape = shapeOf(of.parameter);
-      const { parameter, first, second } = adamStep(of, { first: of.state("first", shape), second: of.state("second", shape) }, options);
+      const { parameter, first, second } = next(of, { first: of.state("first", shape), second: of.state("second", shape) });
       return { parameter, state: { first, second } };
     },
   };

@@ -23,6 +23,7 @@ export function lomo(options: LomoOptions = {}): UpdateRule {
   return {
     name: "lomo",
     fusesIntoBackward: true,
+    elementwise: true,
     step({ b, parameter, gradient, rate }) {
       const limited = clipValue === undefined ? gradient : clamped(b, gradient, clipValue);
       return { parameter: b.sub(decayed(b, parameter, rate, weightDecay), scaled(b, rate, limited)), state: {} };

@@ -12,6 +12,19 @@ export const scaled = (b: Builder, scalar: Value, value: Value): Value => b.mul(
 /** The shape of a parameter: weights have no symbols in theirs. */
 export const shapeOf = (value: Value): readonly number[] => value.shape as readonly number[];
 
+/**
+ * What depends on the count of steps alone is the same for every parameter: built once for each value that counts, so that a program of a
+ * hundred parameters does not compute it a hundred times.
+ */
+export function onceAStep(make: (b: Builder, count: Value) => Value): (b: Builder, count: Value) => Value {
+  const made = new WeakMap<Value, Value>();
+  return (b, count) => {
+    const value = made.get(count) ?? make(b, count);
+    made.set(count, value);
+    return value;
+  };
+}
+
 /** 1 − base^count, [1], for a base from 0 to below 1: in f32 the plain difference would lose 4 of 7 digits at 0.999. */
 export function oneMinusPower(b: Builder, base: number, count: Value): Value {
   if (base === 0) return b.scale(count, { by: 0, plus: 1 });

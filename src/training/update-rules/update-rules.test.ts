@@ -53,3 +53,26 @@ describe.each(updateRuleNames.filter((name) => cases.some(({ rule }) => rule ===
     expect(new Set(ends).size).toBe(own.length);
   });
 });
+
+/** The matrix after all steps of a rule's usual options, updated whole or its first two rows apart. */
+async function matrixAfter(rule: string, apart: boolean): Promise<number[]> {
+  const [, matrix] = parameters as [Parameter, Parameter];
+  const part = (name: string, from: number, to: number): Parameter => ({
+    name,
+    shape: [to - from, 6],
+    start: matrix.start.slice(6 * from, 6 * to),
+    gradients: matrix.gradients.filter((_, i) => i % 30 >= 6 * from && i % 30 < 6 * to),
+  });
+  const parts = apart ? [part("first", 0, 2), part("rest", 2, 5)] : [part("whole", 0, 5)];
+  const run = await loadRule(createReferenceBackend(), createUpdateRule(rule, rule === "adamw-8bit" ? { minimumSize: 1 } : {}), parts);
+  for (let t = 0; t < 14; t++) await run.step(t, 0.02);
+  const numbers = await Promise.all(parts.map(({ name }) => run.loaded.readWeight(name)));
+  await run.loaded.dispose();
+  return numbers.flatMap((each) => [...each]);
+}
+
+it.each(updateRuleNames)("%s may update rows apart just where it says that it is elementwise", async (rule) => {
+  const [whole, apart] = [await matrixAfter(rule, false), await matrixAfter(rule, true)];
+  const differs = whole.some((v, i) => v !== apart[i]);
+  expect(differs).toBe(createUpdateRule(rule).elementwise !== true);
+});
