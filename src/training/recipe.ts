@@ -112,6 +112,7 @@ const texts: JsonShape = {
     shortest: count,
     longest: count,
     matches: { kind: "text" },
+    nearDuplicates: { kind: "number", above: 0, to: 1 },
   } satisfies Record<keyof TextFile, JsonField>,
 };
 const entry: readonly JsonShape[] = [{ kind: "text" }, texts];
