@@ -1,7 +1,8 @@
-/** Every family's gradients against PyTorch's. A backend that trains is a line in the list. */
+/** Every family's gradients against PyTorch's, on every backend of the list. */
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backends/backend.ts";
 import { createNativeBackend, instructionSets } from "../../src/backends/native/backend.ts";
+import { createNativeBackend } from "../../src/backends/native/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import { fixtures } from "../families.ts";
 import { compareGradients } from "../gradients.ts";

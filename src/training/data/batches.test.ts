@@ -63,7 +63,7 @@ describe("firstFitDecreasing", () => {
         const loads = bins.map((bin) => bin.reduce((sum, i) => sum + sizes[i]!, 0));
         for (const load of loads) expect(load).toBeLessThanOrEqual(capacity);
         const least = Math.ceil(sizes.reduce((sum, size) => sum + size, 0) / capacity);
-        expect(bins.length).toBeLessThanOrEqual(Math.max(least, (11 / 9) * least * 2));
+        expect(bins.length).toBeLessThanOrEqual(2 * least);
         expect(loads.filter((load) => 2 * load <= capacity).length).toBeLessThanOrEqual(1);
       }),
     );
