@@ -2,7 +2,6 @@
 import { describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backends/backend.ts";
 import { createNativeBackend, instructionSets } from "../../src/backends/native/backend.ts";
-import { createNativeBackend } from "../../src/backends/native/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import { fixtures } from "../families.ts";
 import { compareGradients } from "../gradients.ts";
