@@ -3,7 +3,8 @@
  * the loss has weight · mean over all P and Q of ‖PᵀP − I‖ and ‖Q Qᵀ − I‖ added, Frobenius norms (equation 4, with PEFT's norm and mean).
  *
  * Weights, by PEFT's names of them: Q `NAME.loraA` [rank, inputs] and P `NAME.loraB` [outputs, rank], normal with deviation 0.02 at first;
- * Λ `NAME.loraE` [rank, 1], zero at first. adalora-ranks.ts decides which of Λ stay.
+ * Λ `NAME.loraE` [rank, 1], zero at first. The paper's second half, in which the least important of Λ are set to zero between steps, is not
+ * here: it reads each step's gradients, which no technique sees.
  */
 import type { Graph, Value } from "../../graph/value.ts";
 import type { Builder } from "../../ops/op.ts";
