@@ -19,5 +19,6 @@ export const commands: Readonly<Record<string, Entry>> = {
   perplexity: { summary: "how well a model predicts a text file", load: async () => (await import("./commands/perplexity.ts")).perplexity },
   bench: { summary: "tokens per second", load: async () => (await import("./commands/bench.ts")).bench },
   inspect: { summary: "what a model file holds and needs", load: async () => (await import("./commands/inspect.ts")).inspect },
+  merge: { summary: "make an adapter part of its model", load: async () => (await import("./commands/merge.ts")).merge },
   pull: { summary: "download a model", load: async () => (await import("./commands/pull.ts")).pull },
 };

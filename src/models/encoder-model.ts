@@ -40,6 +40,7 @@ export function encoderModel(parts: EncoderModelParts): Model {
     positionsOf: parts.positionsOf,
     huggingface: { places: parts.huggingface, basePrefix: parts.basePrefix },
     fileKind: checkpoint.kind,
+    places: searchIn(parts).places,
     summary: {
       layers: spec.layers.length,
       width: spec.width,

@@ -55,6 +55,8 @@ export interface Model {
   /** Where files in Hugging Face layout have the weights, whatever this one was opened from; and the start of names that some of them lack. */
   readonly huggingface: { readonly places: Places; readonly basePrefix: string };
   readonly fileKind: Checkpoint["kind"];
+  /** Where this file has them. */
+  readonly places: Places;
   /**
    * The positions of a row's tokens, where the original counts something else than columns: the tokens that the mask keeps, or those that
    * are no padding. `kept` says of each token whether the mask keeps it.

@@ -1,6 +1,6 @@
 /** From a name that a person gives to weights, tokenizer and template, whatever the file format. */
 import { openDirectory } from "../formats/directory.ts";
-import { kindOf } from "../formats/files.ts";
+import { exists, joinPath, kindOf } from "../formats/files.ts";
 import { openGguf } from "../formats/gguf/split.ts";
 import type { PullOptions } from "../formats/hub.ts";
 import { openLlama2c } from "../formats/llama2c.ts";
@@ -41,14 +41,19 @@ export interface OpenOptions {
 
 /**
  * Opens an embedded model by its name, `hf:owner/name[:file]` (downloading what is not there yet), a `.gguf` file, a llama2.c `.bin` file, or a
- * directory in Hugging Face layout.
+ * directory in Hugging Face layout, or one with a `model.gguf` in place of `config.json`.
  */
 export async function openCheckpoint(source: string, options: OpenOptions = {}): Promise<OpenedCheckpoint> {
   options.signal?.throwIfAborted();
   if (typeof source !== "string" || source === "") throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: no model is named; name ${kinds}`);
   const path = source.startsWith("hf:") ? await download(source, options) : (embeddedPath(source) ?? source);
   const kind = await kindOf(path);
-  if (kind === "directory") return openHuggingface(path, options);
+  if (kind === "directory") {
+    const lone = joinPath(path, "model.gguf");
+    // What tuning a GGUF file leaves in its folder.
+    if (!(await exists(joinPath(path, "config.json"))) && (await exists(lone))) return openGgufCheckpoint(lone, options);
+    return openHuggingface(path, options);
+  }
   if (kind === "missing") throw missing(source, path);
   if (path.endsWith(".gguf")) return openGgufCheckpoint(path, options);
   if (path.endsWith(".bin")) return openLlama2cCheckpoint(path);

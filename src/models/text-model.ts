@@ -52,6 +52,7 @@ export function textModel(parts: TextModelParts): Model {
     positionsOf: parts.positionsOf,
     huggingface: { places: parts.huggingface, basePrefix: parts.basePrefix ?? "" },
     fileKind: checkpoint.kind,
+    places: searchIn(parts).places,
     summary: summaryOf(spec, contextLength),
     graphs: ({ contextLength: longest = contextLength }: GraphOptions = {}) => {
       const wanted = longest === contextLength || !parts.dependsOnLength ? spec : parts.spec(longest);

@@ -76,18 +76,18 @@ export const halfOfEach =
   };
 
 /** A tensor used as it is stored. */
-export const stored =
-  (name: string): MadePlace =>
-  (finder, wanted) =>
-    whole(finder, name.replace("#", wanted.layer), wanted.shape);
+export const stored = (name: string): MadePlace =>
+  located({ tensor: name, row: (row) => row }, (finder, wanted) => whole(finder, name.replace("#", wanted.layer), wanted.shape));
 
 /** The first place whose tensor the file has; the last where it has none of them, so that an error names that. */
-export const firstOf =
-  (...choices: readonly (readonly [sign: string, place: MadePlace])[]): MadePlace =>
-  (finder, wanted) => {
-    const found = choices.find(([sign]) => finder.has(sign.replace("#", wanted.layer).replace("@", "0")));
-    return (found ?? choices.at(-1)!)[1](finder, wanted);
-  };
+export const firstOf = (...choices: readonly (readonly [sign: string, place: MadePlace])[]): MadePlace =>
+  Object.assign(
+    (finder: TensorFinder, wanted: Wanted) => {
+      const found = choices.find(([sign]) => finder.has(sign.replace("#", wanted.layer).replace("@", "0")));
+      return (found ?? choices.at(-1)!)[1](finder, wanted);
+    },
+    { choices },
+  );
 
 /** A table without its first rows. */
 export const afterRows =

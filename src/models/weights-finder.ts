@@ -30,6 +30,8 @@ export interface MadePlace {
   (finder: TensorFinder, wanted: Wanted): Weight;
   /** Where it lies in its tensor, for those who read and write adapters and merged files; absent where it is not one tensor's. */
   readonly at?: StoredAt;
+  /** Other places, of which the first counts whose sign is a tensor that the file has. */
+  readonly choices?: readonly (readonly [sign: string, place: MadePlace])[];
 }
 
 /** How a weight lies in a checkpoint's tensor. */
@@ -44,9 +46,12 @@ export interface StoredAt {
   readonly offset?: number;
 }
 
-/** Where a place is, if it is in one tensor. */
-export const storedAt = (place: Place): StoredAt | undefined =>
-  typeof place === "string" ? { tensor: place, row: (row) => row } : place.at;
+/** Where a place is, if it is in one tensor; `has` says which tensors the file has, with `#` for the layer. */
+export function storedAt(place: Place, has: (tensor: string) => boolean = () => false): StoredAt | undefined {
+  if (typeof place === "string") return { tensor: place, row: (row) => row };
+  if (place.choices === undefined) return place.at;
+  return storedAt((place.choices.find(([sign]) => has(sign)) ?? place.choices.at(-1)!)[1], has);
+}
 
 /** By the weight's name in the graph, with `#` for the layer: "layers.#.mlp.up". */
 export type Places = Readonly<Record<string, Place>>;

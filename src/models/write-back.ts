@@ -1,6 +1,7 @@
 /** Changed weights as the tensors of a checkpoint in Hugging Face layout: the way back from where families say that each weight is. */
 import { copyOf, type TensorToWrite } from "../formats/sink.ts";
 import { FrugalError } from "../tensor/error.ts";
+import { storedBytes, type StorageFormat } from "../tensor/format.ts";
 import { formatByName } from "../tensor/formats/index.ts";
 import { size } from "../tensor/shape.ts";
 import { decodeTensor, type StoredTensor } from "../tensor/stored.ts";
@@ -11,22 +12,24 @@ import { storedAt } from "./weights-finder.ts";
 type Put = (tensor: Float32Array, width: number, numbers: Float32Array) => void;
 
 /**
- * The tensors of the checkpoint: those that hold a changed weight in F32, all others copied as they are stored. `read` gives a weight's
- * numbers when the turn of its tensor comes. Throws FRUGAL_UNSUPPORTED, naming the weight, where its place cannot be written.
+ * The tensors of the checkpoint: those that hold a changed weight in the format that `formatOf` names (F32), all others copied as they are
+ * stored. `read` gives a weight's numbers when the turn of its tensor comes. Throws FRUGAL_UNSUPPORTED, naming the weight, where its place cannot be written.
  */
 export function tensorsWith(
   checkpoint: Checkpoint,
   model: Model,
   changed: Iterable<string>,
   read: (name: string) => Promise<Float32Array>,
+  formatOf: (tensor: StoredTensor) => StorageFormat = () => formatByName("F32"),
 ): TensorToWrite[] {
   const parts = new Map<string, (readonly [name: string, put: Put])[]>();
   for (const name of changed)
     for (const [tensor, put] of placesOf(checkpoint, model, name)) parts.set(tensor, [...(parts.get(tensor) ?? []), [name, put]]);
-  const format = formatByName("F32");
   return [...checkpoint.tensors.values()].map((tensor) => {
     const own = parts.get(tensor.name);
-    return own === undefined ? copyOf(tensor) : { name: tensor.name, shape: tensor.shape, format, bytes: filled(tensor, own, read) };
+    if (own === undefined) return copyOf(tensor);
+    const format = formatOf(tensor);
+    return { name: tensor.name, shape: tensor.shape, format, bytes: filled(tensor, own, read, format) };
   });
 }
 
@@ -34,11 +37,29 @@ async function* filled(
   tensor: StoredTensor,
   parts: readonly (readonly [name: string, put: Put])[],
   read: (name: string) => Promise<Float32Array>,
+  format: StorageFormat,
 ): AsyncGenerator<Uint8Array> {
   const numbers = await decodeTensor(tensor);
   for (const [name, put] of parts) put(numbers, tensor.shape.at(-1) ?? 1, await read(name));
-  yield new Uint8Array(numbers.buffer);
+  yield* encoded(tensor.name, numbers, tensor.shape.at(-1) ?? 1, format);
 }
+
+/** Some rows at a time: a format's blocks end where rows do. Throws FRUGAL_UNSUPPORTED for a format that cannot be written. */
+export function* encoded(name: string, numbers: Float32Array, width: number, format: StorageFormat): Generator<Uint8Array> {
+  if (format.encode === undefined)
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `${name}: ${format.name} can be read but not written; choose another format`, {
+      tensor: name,
+    });
+  const step = Math.max(1, Math.floor(valuesAtOnce / width)) * width;
+  for (let first = 0; first < numbers.length; first += step) {
+    const some = numbers.subarray(first, first + step);
+    const bytes = new Uint8Array(storedBytes(format, some.length));
+    format.encode(some, bytes);
+    yield bytes;
+  }
+}
+
+const valuesAtOnce = 1 << 20;
 
 /** Where a weight lies: in rows of tensors as they are, or as its family's place says. */
 function placesOf(checkpoint: Checkpoint, model: Model, name: string): (readonly [tensor: string, put: Put])[] {
@@ -55,9 +76,9 @@ function placesOf(checkpoint: Checkpoint, model: Model, name: string): (readonly
     });
   }
   const layer = /\.(\d+)\./.exec(name)?.[1] ?? "";
-  const { places, basePrefix } = model.huggingface;
-  const place = places[layer === "" ? name : name.replace(`.${layer}.`, ".#.")];
-  const at = place === undefined ? undefined : storedAt(place);
+  const place = model.places[layer === "" ? name : name.replace(`.${layer}.`, ".#.")];
+  const at = place === undefined ? undefined : storedAt(place, (sign) => checkpoint.tensors.has(sign.replace("#", layer)));
+  const { basePrefix } = model.huggingface;
   const full = at?.tensor.replace("#", layer);
   const found = [full, full?.startsWith(basePrefix) === true ? full.slice(basePrefix.length) : undefined].find(
     (each) => each !== undefined && checkpoint.tensors.has(each),

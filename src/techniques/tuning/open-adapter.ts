@@ -28,13 +28,14 @@ export async function openAdapter(
 ): Promise<Adapter> {
   const options = signal === undefined ? {} : { signal };
   if (path.endsWith(".gguf")) {
-    const file = await readGguf(await openFile(path), options);
+    const source = await openFile(path);
     try {
+      const file = await readGguf(source, options);
       const fingerprint = parseFingerprint(textOf(file.metadata.get(fingerprintKey)));
       if (fingerprint !== undefined) await expectBase(path, model, fingerprint, textOf(file.metadata.get("general.base_model.0.name")));
       return await readGgufAdapter(path, file, checkpoint, model);
     } finally {
-      await file.close();
+      await source.close();
     }
   }
   const file = await readPeft(path, options);
