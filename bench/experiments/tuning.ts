@@ -1,5 +1,5 @@
 /** One tuning of the experiment: a process that tunes, then the accuracy of what it made. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runFrugal } from "../contestants/frugal.ts";
@@ -52,11 +52,19 @@ export async function tune(task: Task, method: Method, seed: number, { model, th
       peakBytes: peak_rss_bytes,
       seconds,
       finalLoss: losses.slice(-10).reduce((sum, loss) => sum + loss, 0) / Math.min(10, losses.length),
-      accuracy: await accuracy(task, method.rank === undefined ? out : model, method.rank === undefined ? undefined : out, threads),
+      accuracy: await (method.rank === undefined
+        ? accuracy(task, wholeModel(out), undefined, threads)
+        : accuracy(task, model, out, threads)),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** What full tuning wrote: a file where the base is one, else the directory. */
+function wholeModel(out: string): string {
+  const file = readdirSync(out).find((name) => name.endsWith(".gguf"));
+  return file === undefined ? out : join(out, file);
 }
 
 interface Library {
