@@ -159,6 +159,12 @@ export async function kindOf(path: string): Promise<"file" | "directory" | "othe
   return status.isFile() ? "file" : status.isDirectory() ? "directory" : "other";
 }
 
+/** A path without links; as it is where nothing lies there. */
+export const realPath = (path: string): Promise<string> =>
+  promises()
+    .realpath(path)
+    .catch(() => paths().resolve(path));
+
 export const exists = async (path: string): Promise<boolean> => (await kindOf(path)) !== "missing";
 
 /** Bytes of a file; undefined where there is none. */

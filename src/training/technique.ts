@@ -23,6 +23,8 @@ export interface TuningTechnique {
    * The same weights put into the graph that serves (`generate`), for a trained adapter: the graph's part of `apply` alone, where there is one.
    */
   readonly serve?: (graph: Graph) => Graph;
+  /** Where a trained network makes learned rows: the graph, without inputs, of what it makes, by the names that adapters hold; from the tuned graph. */
+  readonly rows?: (graph: Graph) => Graph;
 }
 
 export interface TechniqueContext {

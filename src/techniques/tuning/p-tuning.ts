@@ -14,7 +14,7 @@ import { checkOptions, wholeNumber } from "../../tensor/options.ts";
 import type { TuningTechnique } from "../../training/technique.ts";
 import { withAdded } from "./added-weights.ts";
 import { evenNumbers, normalNumbers, zeros } from "./initial-numbers.ts";
-import { withPrompt } from "./prompt-rows.ts";
+import { embeddingOf, withPrompt } from "./prompt-rows.ts";
 import { checkVirtualTokens } from "./virtual-rows.ts";
 
 export interface PTuningOptions {
@@ -40,6 +40,10 @@ export function pTuning(options: PTuningOptions): TuningTechnique {
     survey: "4.2 tuning: additive",
     changes: "graph",
     serve,
+    rows(graph) {
+      const width = embeddingOf(graph).shape[1] as number;
+      return { outputs: new Map([["prompt.embedding", promptEncoderGraph(width, options).outputs.get("rows")!]]) };
+    },
     async apply(model, { seed }) {
       const made = withAdded(model, serve(model.graph), "P-tuning", (name, shape) => {
         if (name.endsWith(".bias")) return zeros(shape);

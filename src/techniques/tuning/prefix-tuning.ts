@@ -51,6 +51,7 @@ export function prefixTuning(options: PrefixTuningOptions): TuningTechnique {
     survey: "4.2 tuning: additive",
     changes: "graph",
     serve,
+    ...(projection === undefined ? {} : { rows: (graph: Graph) => prefixEncoderGraph(prefixWidths(graph), options) }),
     async apply(model, { seed }) {
       const first = (name: string, shape: Shape): Float32Array => {
         const isZero = name.endsWith(".bias") || (initial === "zero" && !name.endsWith(".embedding") && !name.endsWith(".first"));
