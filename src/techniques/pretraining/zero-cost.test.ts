@@ -69,10 +69,10 @@ const config = {
 };
 const space: ArchitectureSpace = { widths: [16, 24], layers: [1, 2], heads: [2, 4] };
 const search = async (changes: Partial<SearchOptions> = {}): ReturnType<typeof searchArchitectures> =>
-  searchArchitectures({ config, space, parameters: { most: 20_000, least: 1 }, proxies: [snip, synflow], backend, ...changes });
+  searchArchitectures({ config, space, parameters: { most: 20_000, least: 1 }, proxies: [synflow], backend, ...changes });
 
 test("the search ranks every candidate within the budget, and its best can be trained", async () => {
-  const all = await search();
+  const all = await search({ proxies: [snip, synflow] });
   expect(all).toHaveLength(8);
   expect(all.map(({ meanRank }) => meanRank)).toEqual(all.map(({ meanRank }) => meanRank).toSorted((a, b) => a - b));
   expect(Object.keys(all[0]!.scores)).toEqual(["snip", "synflow"]);

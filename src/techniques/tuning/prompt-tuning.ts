@@ -1,8 +1,9 @@
 /**
  * Prompt tuning (Lester, Al-Rfou, Constant 2021, arXiv 2104.08691): P learned embeddings stand in front of the text; nothing else is trained.
  *
- * Weights: `prompt.embedding` [P, width of embeddings]; PEFT calls it `prompt_embeddings`. The rows are put in place of rows of the embedding
- * table, before a family scales them: Gemma's files hold rows that are scaled already (`embeddingScale` tells by how much).
+ * Weights: `prompt.embedding` [P, width of embeddings]; PEFT calls it `prompt_embeddings`. The rows stand in place of rows of the embedding
+ * table, before a family scales them. Gemma's table gives rows that are scaled already, so PEFT's rows are ours times `embeddingScale`
+ * (prompt-rows.ts); Granite multiplies later, so there PEFT's rows are ours.
  */
 import type { Graph } from "../../graph/value.ts";
 import { FrugalError } from "../../tensor/error.ts";
