@@ -27,7 +27,7 @@ interface Setting {
   readonly signal: AbortSignal;
 }
 
-/** Prompts are one step's worth of examples a line; the answer alone is learned. */
+/** Tunes in a process of its own, and measures here what it wrote. */
 export async function tune(task: Task, method: Method, seed: number, { model, threads, signal }: Setting): Promise<Tuning> {
   const folder = mkdtempSync(join(tmpdir(), "frugal-lora-"));
   try {
