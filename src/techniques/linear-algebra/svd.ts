@@ -17,11 +17,11 @@ export interface Svd {
 
 /** Up to so many rows or columns all singular values are found. */
 const smallSide = 96;
-/** Beside twice as many vectors as are asked for: they make the wanted ones settle sooner. */
+/** Vectors more than are asked for: they make the wanted ones settle sooner. */
 const oversampling = 8;
-const mostIterations = 12;
+const mostIterations = 8;
 /** Iterating ends when the captured squares grow by less than this part. */
-const settled = 1e-6;
+const settled = 1e-4;
 
 /** Of a matrix [rows, columns], row after row. Throws FRUGAL_BAD_ARGUMENT where it has not that many singular values. */
 export function truncatedSvd(matrix: Float32Array, rows: number, columns: number, rank: number): Svd {
@@ -37,7 +37,7 @@ export function truncatedSvd(matrix: Float32Array, rows: number, columns: number
 
 /** rows ≤ columns; `matrix` may be overwritten. */
 function wideSvd(matrix: Float64Array, rows: number, columns: number, rank: number): Svd {
-  const count = 2 * rank + oversampling;
+  const count = rank + oversampling;
   if (rows <= Math.max(smallSide, count)) return ofRows(matrix, rows, columns, rank);
   const basis = capturing(matrix, rows, columns, count);
   const small = ofRows(timesMatrix(basis, matrix, count, rows, columns), count, columns, rank);
