@@ -1,5 +1,6 @@
 /** What tests of training share: a tiny model, and examples packed by hand. */
 import { fileURLToPath } from "node:url";
+import type { Backend } from "../src/backends/backend.ts";
 import { createReferenceBackend } from "../src/backends/reference/backend.ts";
 import type { Symbols } from "../src/graph/dim.ts";
 import { type Batch, type BatchSource } from "../src/training/batch.ts";
@@ -12,10 +13,10 @@ import { openFixture } from "./families.ts";
 
 /** In Hugging Face layout, with a tokenizer. */
 export const tinyModel: string = fileURLToPath(new URL("./fixtures/families/llama-3", import.meta.url));
-export const reference = createReferenceBackend();
+export const reference: Backend = createReferenceBackend();
 
 /** The tiny model with all its weights trained, or those that the pattern finds. */
-export async function tinyTrainable(trained = /./): Promise<Trainable & { close(): Promise<void> }> {
+export async function tinyTrainable(trained: RegExp = /./): Promise<Trainable & { close(): Promise<void> }> {
   const checkpoint = await openFixture({ name: "llama-3", kind: "huggingface" });
   const model = openModel(checkpoint);
   const names = [...model.weights.keys()].filter((name) => !name.startsWith("rope.") && trained.test(name));
@@ -28,7 +29,7 @@ export function tinyStepper(model: Trainable, rule: UpdateRule, options: Program
 }
 
 /** Examples side by side, scored everywhere; weights sum to `share`. */
-export function pack(examples: readonly (readonly number[])[], names: readonly string[], share = 1): Batch {
+export function pack(examples: readonly (readonly number[])[], names: readonly string[], share: number = 1): Batch {
   const tokens = examples.flat();
   const positions = examples.flatMap((ids) => ids.map((_, i) => i));
   const rowOffsets = [0];
@@ -51,7 +52,7 @@ export function pack(examples: readonly (readonly number[])[], names: readonly s
 }
 
 /** The same steps again and again; each is a list of batches. */
-export function sourceOf(steps: readonly (readonly Batch[])[], limit = Infinity): BatchSource {
+export function sourceOf(steps: readonly (readonly Batch[])[], limit: number = Infinity): BatchSource {
   let at = 0;
   const caps = { T: 0, S: 0, C: 0, R: 0 };
   for (const { symbols } of steps.flat())

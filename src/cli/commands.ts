@@ -20,5 +20,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   bench: { summary: "tokens per second", load: async () => (await import("./commands/bench.ts")).bench },
   inspect: { summary: "what a model file holds and needs", load: async () => (await import("./commands/inspect.ts")).inspect },
   merge: { summary: "make an adapter part of its model", load: async () => (await import("./commands/merge.ts")).merge },
+  tune: { summary: "tune a model to examples", load: async () => (await import("./commands/tune.ts")).tune },
+  train: { summary: "train a model by a recipe", load: async () => (await import("./commands/train.ts")).train },
   pull: { summary: "download a model", load: async () => (await import("./commands/pull.ts")).pull },
 };

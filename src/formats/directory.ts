@@ -32,7 +32,7 @@ export interface ModelDirectory {
 const MEBIBYTE = 1 << 20;
 const CONFIG_LIMIT = 16 * MEBIBYTE;
 /** Gemma's is 33 MB. */
-const TOKENIZER_LIMIT = 512 * MEBIBYTE;
+export const TOKENIZER_LIMIT: number = 512 * MEBIBYTE;
 
 /**
  * Opens a directory with `config.json` and safetensors. Rejects with FRUGAL_NOT_FOUND (config or weights missing),
@@ -98,7 +98,8 @@ async function openWeights(path: string, options: { readonly signal?: AbortSigna
 
 type Templates = { readonly chatTemplate: string | undefined; readonly chatTemplates: ReadonlyMap<string, string> };
 
-async function readTemplates(path: string, tokenizerConfig: JsonObject | undefined): Promise<Templates> {
+/** The templates of a directory; `tokenizerConfig` is its `tokenizer_config.json`. */
+export async function readTemplates(path: string, tokenizerConfig: JsonObject | undefined): Promise<Templates> {
   const inConfig = namedTemplates(joinPath(path, "tokenizer_config.json"), tokenizerConfig?.["chat_template"]);
   const jsonPath = joinPath(path, "chat_template.json");
   const inJson = namedTemplates(jsonPath, (await readJsonFile(jsonPath))?.["chat_template"]);

@@ -1,5 +1,5 @@
 /** From a name that a person gives to weights, tokenizer and template, whatever the file format. */
-import { openDirectory } from "../formats/directory.ts";
+import { openDirectory, readJsonFile, readTemplates, TOKENIZER_LIMIT } from "../formats/directory.ts";
 import { exists, joinPath, kindOf } from "../formats/files.ts";
 import { openGguf } from "../formats/gguf/split.ts";
 import type { PullOptions } from "../formats/hub.ts";
@@ -149,6 +149,18 @@ async function openHuggingface(path: string, options: OpenOptions): Promise<Open
     endIds: [...idsOf(config["eos_token_id"]), ...idsOf(generationConfig?.["eos_token_id"])],
     chatTemplate: directory.chatTemplate,
     close: () => directory.close(),
+  };
+}
+
+/** The tokenizer and the template of a directory that need not hold a model. Rejects with FRUGAL_NOT_FOUND where there is no tokenizer.json. */
+export async function openTokenizer(path: string): Promise<Pick<OpenedCheckpoint, "tokenizer" | "chatTemplate">> {
+  const tokenizer = await readJsonFile(joinPath(path, "tokenizer.json"), TOKENIZER_LIMIT);
+  if (tokenizer === undefined) return noTokenizer(path, "tokenizer.json");
+  const config = await readJsonFile(joinPath(path, "tokenizer_config.json"));
+  const { chatTemplate } = await readTemplates(path, config);
+  return {
+    tokenizer: once(async () => (await import("../text/from-json.ts")).tokenizerFromJson(tokenizer, config)),
+    chatTemplate,
   };
 }
 
