@@ -286,6 +286,11 @@ struct Checker {
            q.rows() == v.rows() && q.rows() == dy.rows() && q.last() > 0 && dy.last() > 0 && (*this)[3].size() >= 1 && maybe(5, q.size()) &&
            maybe(6, k.size()) && maybe(7, v.size());
   }
+  bool half(bool stores) const {
+    const Array &x = (*this)[stores ? 0 : 1], &words = (*this)[stores ? 1 : 0];
+    return counts(2, 1, 0) && all_numbers(0, 2) && x.rows() == words.rows() && words.last() == (x.last() + 1) / 2 && integer(0) >= 0 &&
+           integer(0) <= 1;
+  }
   bool one_hot() const { return counts(2, 0, 0) && all_numbers(0, 2) && (*this)[0].size() == (*this)[1].rows(); }
   bool quantize() const { return counts(2, 0, 0) && all_numbers(0, 2) && holds_codes((*this)[1], (*this)[0]); }
 };
@@ -382,6 +387,8 @@ static bool follows_rule(const Step& step) {
     case kKernel_layer_norm_gradient: return check.norm_gradient(false);
     case kKernel_attention_gradient: return check.attention_gradient();
     case kKernel_to_float: return check.map(2, 0, 0);
+    case kKernel_store_half: return check.half(true);
+    case kKernel_load_half: return check.half(false);
     case kKernel_one_hot: return check.one_hot();
     case kKernel_row_sequences: return check.counts(2, 0, 0) && check.all_numbers(0, 2);
     default: return false;

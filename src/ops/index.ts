@@ -24,6 +24,7 @@ export { glu } from "./glu.ts";
 export { layerNorm } from "./layer-norm.ts";
 export { layerNormGradient, rmsNormGradient } from "./norm-gradients.ts";
 export { less } from "./less.ts";
+export { loadHalf, storeHalf } from "./half-stored.ts";
 export { linearCrossEntropy, linearCrossEntropyGradient } from "./linear-cross-entropy.ts";
 export { log } from "./log.ts";
 export { matmul } from "./matmul.ts";

@@ -3,11 +3,13 @@ import type { Weight, Weights } from "../backends/backend.ts";
 import type { Symbols } from "../graph/dim.ts";
 import { type Graph, inOrder, sourceName, type Value, valuesOf } from "../graph/value.ts";
 import { createBuilder } from "../ops/builder.ts";
+import type { HalfKind } from "../ops/half-stored.ts";
 import type { Builder } from "../ops/op.ts";
 import { number } from "../ops/spread.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { size } from "../tensor/shape.ts";
 import { differentiate } from "../transforms/differentiate.ts";
+import { keepingHalves } from "../transforms/keep-halves.ts";
 import { recomputedSets } from "../transforms/recompute.ts";
 import { clipFactor, globalNorm } from "./clip.ts";
 import { withLoss } from "./loss.ts";
@@ -23,6 +25,8 @@ export interface ProgramOptions {
   readonly loss?: ((graph: Graph) => Graph) | undefined;
   /** The gradients are those of loss · input `lossScale` [1, 1], and are divided by it before anything else is done with them. */
   readonly lossScale?: boolean | undefined;
+  /** How what the way back needs of the way forward is kept: f32 where absent. */
+  readonly keep?: HalfKind | undefined;
 }
 
 export interface TrainingPrograms {
@@ -100,20 +104,24 @@ export function lossGraph({ graph, penalty }: Trainable, { loss = withLoss }: Pr
   return { outputs };
 }
 
+/** Gives the order that the recorded values are to be computed in. */
 function backward(
   b: Builder,
   forward: Graph,
   trained: readonly Value[],
-  { recompute, lossScale }: ProgramOptions,
+  { recompute, lossScale, keep }: ProgramOptions,
   onGradient: (parameter: Value, gradient: Value) => void,
-): void {
+): (order: readonly Value[]) => readonly Value[] {
   const loss = forward.outputs.get("loss")!;
+  const keeping = keep === undefined ? undefined : keepingHalves(b, keep);
   differentiate(loss, trained, {
     builder: b,
     seed: lossScale === true ? scaleInput(b) : undefined,
     onGradient,
     recompute: recompute === undefined ? undefined : recomputedSets(loss, recompute.symbols, recompute.segments),
+    kept: keeping?.kept,
   });
+  return (order) => keeping?.inOrder(order) ?? order;
 }
 
 function stepGraph(make: Making): Graph {
@@ -124,23 +132,23 @@ function stepGraph(make: Making): Graph {
   const outputs = new Map(forward.outputs);
   const rules = updater(b, make, updates);
   const found: [string, Value, Value][] = [];
-  backward(b, forward, trained, options, (parameter, gradient) => {
+  const arrange = backward(b, forward, trained, options, (parameter, gradient) => {
     if (rule.fusesIntoBackward === true && options.clip === undefined) rules(parameter, unscaled(b, gradient, options));
     else found.push([sourceName(parameter), parameter, gradient]);
   });
   if (found.length > 0) finish(b, make, found, rules, outputs);
-  return { outputs, updates, order };
+  return { outputs, updates, order: arrange(order) };
 }
 
 function gradientGraph({ forward, trained, options }: Making, adds: boolean): Graph {
   const order = valuesOf(forward);
   const b = createBuilder((value) => order.push(value));
   const updates = new Map<string, Value>();
-  backward(b, forward, trained, options, (parameter, gradient) => {
+  const arrange = backward(b, forward, trained, options, (parameter, gradient) => {
     const name = gradientName(sourceName(parameter));
     updates.set(name, adds ? b.add(b.weight(name, parameter.shape as readonly number[]), gradient) : gradient);
   });
-  return { outputs: forward.outputs, updates, order };
+  return { outputs: forward.outputs, updates, order: arrange(order) };
 }
 
 function updateGraph(make: Making, parameters: readonly string[], shapes: ReadonlyMap<string, readonly number[]>): Graph {

@@ -1,6 +1,6 @@
 /** Reverse-mode differentiation: from a value, the graph of its gradients. */
 import { printDims, sameDims } from "../graph/dim.ts";
-import { inOrder, type Value } from "../graph/value.ts";
+import { type Attributes, inOrder, type Value } from "../graph/value.ts";
 import { allOps, createBuilder } from "../ops/builder.ts";
 import { type Builder, ShapeError } from "../ops/op.ts";
 import { filled } from "../ops/spread.ts";
@@ -15,6 +15,8 @@ export interface DifferentiateOptions {
   readonly onGradient?: ((of: Value, gradient: Value) => void) | undefined;
   /** Sets of values that are computed again when the way back reaches them, so that they need not be kept (transforms/recompute.ts). */
   readonly recompute?: readonly ReadonlySet<Value>[] | undefined;
+  /** Gives for a value of the way forward what the way back reads in its place: the value as it was kept. */
+  readonly kept?: ((value: Value) => Value) | undefined;
 }
 
 /**
@@ -44,7 +46,7 @@ function reverse(
   wrt: ReadonlySet<Value>,
   known: Iterable<Value>,
   seed: Value,
-  { onGradient, recompute = [] }: DifferentiateOptions = {},
+  { onGradient, recompute = [], kept = (value) => value }: DifferentiateOptions = {},
 ): Map<Value, Value> {
   const order = inOrder([output], known);
   const depends = new Set<Value>(wrt);
@@ -64,7 +66,7 @@ function reverse(
   for (const value of order.toReversed()) {
     const dy = gradients.get(value);
     if (dy !== undefined && value.inputs.some((input) => depends.has(input)))
-      for (const [input, gradient] of inputGradients(b, value, again(value), dy, depends)) accumulate(input, gradient);
+      for (const [input, gradient] of inputGradients(b, value, asKept(again(value), kept), dy, depends)) accumulate(input, gradient);
     if (onGradient !== undefined)
       for (const input of new Set(value.inputs)) {
         if (!wrt.has(input)) continue;
@@ -77,6 +79,14 @@ function reverse(
     if (!wrt.has(value)) gradients.delete(value);
   }
   return gradients;
+}
+
+/** The value with what was kept of its inputs; what was kept of itself holds its numbers, where its gradient reads them. */
+function asKept(
+  value: Value,
+  kept: (value: Value) => Value,
+): { readonly inputs: readonly Value[]; readonly result: Value; readonly attributes: Attributes } {
+  return { inputs: value.inputs.map(kept), result: kept(value), attributes: value.attributes };
 }
 
 /** Gives for a value what stands for it on the way back: itself, or its copy, made for its whole set when the first of the set is asked for. */
@@ -97,7 +107,13 @@ function recomputing(b: Builder, order: readonly Value[], sets: readonly Readonl
 }
 
 /** Of `value`, whose numbers and inputs are those of `from`. */
-function inputGradients(b: Builder, value: Value, from: Value, dy: Value, depends: ReadonlySet<Value>): (readonly [Value, Value])[] {
+function inputGradients(
+  b: Builder,
+  value: Value,
+  from: ReturnType<typeof asKept>,
+  dy: Value,
+  depends: ReadonlySet<Value>,
+): (readonly [Value, Value])[] {
   const op = allOps[value.op]!;
   const { inputs, attributes } = from;
   if (op.gradient === "none") return [];
@@ -113,7 +129,7 @@ function inputGradients(b: Builder, value: Value, from: Value, dy: Value, depend
     const places = new Map(inputs.map((input, i) => [input, value.inputs[i]!]));
     return [...found].flatMap(([input, gradient]) => (places.has(input) ? [[places.get(input)!, gradient] as const] : []));
   }
-  const found = op.gradient({ b, x: inputs, y: from, dy, attributes });
+  const found = op.gradient({ b, x: inputs, y: from.result, dy, attributes });
   return value.inputs.flatMap((input, i) => {
     const gradient = found[i];
     return gradient === undefined || !depends.has(input) ? [] : [[input, gradient] as const];

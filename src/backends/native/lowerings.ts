@@ -3,6 +3,7 @@ import { type Dim, evaluate, plus, times } from "../../graph/dim.ts";
 import { elements } from "../../graph/polynomial.ts";
 import type { Value } from "../../graph/value.ts";
 import { pageSize } from "../../ops/cache.ts";
+import { type HalfKind, halfKinds } from "../../ops/half-stored.ts";
 import type { Lowering as State } from "./lowering.ts";
 import { gates, type Kernel, nothing, type Operand } from "./words.ts";
 
@@ -113,6 +114,8 @@ export const lowerings: Readonly<Record<string, Lower>> = {
     l.scratch(gemmScratch);
     l.step("gemm", [l.operand(x), l.operand(w), l.operand(value), nothing], [0, 0, 0], [1]);
   },
+  storeHalf: plain("store_half", (value) => [halfKinds.indexOf(value.attributes["kind"] as HalfKind)]),
+  loadHalf: plain("load_half", (value) => [halfKinds.indexOf(value.attributes["kind"] as HalfKind)]),
   toFloat: plain("to_float"),
   oneHot: plain("one_hot"),
   rowSequences: plain("row_sequences"),

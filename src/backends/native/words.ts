@@ -48,6 +48,8 @@ export const kernels = [
   "to_float",
   "one_hot",
   "row_sequences",
+  "store_half",
+  "load_half",
 ] as const;
 export type Kernel = (typeof kernels)[number];
 
