@@ -14,9 +14,9 @@ export interface GradientSource {
   readonly parameters: readonly string[];
   /**
    * Runs the batches (none: all gradients are zero) and returns their loss. `known` is called once for each parameter, in that order, when
-   * its gradient is whole; `read` may be called from then on, once, until the next run.
+   * its gradient is whole; `read` may be called from then on, once, until the next run. It resolves when all that was known by then is sent.
    */
-  run(loaded: LoadedModel, batches: readonly Batch[], known: (parameter: string) => void): Promise<number>;
+  run(loaded: LoadedModel, batches: readonly Batch[], known: (parameter: string) => Promise<void>): Promise<number>;
   /** Writes the gradient into the array. */
   read(loaded: LoadedModel, parameter: string, into: Float32Array): Promise<void>;
   /** Bytes of gradients that are kept outside the backend's memory, at most, so far. */
@@ -34,7 +34,7 @@ export function wholeGradients(graphs: { readonly first: Graph; readonly more: G
       isEmpty = batches.length === 0;
       let loss = 0;
       for (const [i, batch] of batches.entries()) loss += (await runBatch(loaded, i === 0 ? "first" : "more", batch, {}))["loss"]![0]!;
-      parameters.forEach(known);
+      await Promise.all(parameters.map(known));
       return loss;
     },
     async read(loaded, parameter, into) {

@@ -30,7 +30,7 @@ export async function reduceGradients(
     for (const [i, name] of bucket.names.entries()) await source.read(loaded, name, within(numbers, bucket, i));
     await sum(bucket, numbers);
   };
-  const known = (parameter: string): void => {
+  const known = (parameter: string): Promise<void> => {
     waiting.delete(parameter);
     for (; next < buckets.length && buckets[next]!.names.every((name) => !waiting.has(name)); next++) {
       const bucket = buckets[next]!;
@@ -38,12 +38,13 @@ export async function reduceGradients(
       reduced = reduced.then(() => reduce(bucket));
       reduced.catch(() => undefined); // awaited below
     }
+    return reduced;
   };
   const loss = await source.run(loaded, batches, known).catch((error: unknown) => {
     if (!(error instanceof FrugalError) || error.code !== "FRUGAL_NUMERIC") throw error;
     return NaN;
   });
-  if (Number.isNaN(loss)) for (const parameter of source.parameters) if (waiting.has(parameter)) known(parameter);
+  if (Number.isNaN(loss)) for (const parameter of source.parameters) if (waiting.has(parameter)) void known(parameter);
   await reduced;
   return loss;
 }

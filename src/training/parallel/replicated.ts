@@ -1,5 +1,7 @@
 /** Every rank keeps everything, and all make the same update from the same sums. */
 import type { LoadedModel } from "../../backends/backend.ts";
+import type { Graph } from "../../graph/value.ts";
+import { createBuilder } from "../../ops/builder.ts";
 import type { Batch } from "../batch.ts";
 import type { Collective } from "../collective.ts";
 import { gradientName } from "../programs.ts";
@@ -7,7 +9,6 @@ import { runBatch, type Stepper } from "../stepper.ts";
 import { bucketsOf, within } from "./buckets.ts";
 import type { GradientCompression } from "./compression.ts";
 import type { Making } from "./data-parallel.ts";
-import { wholeGradients } from "./gradients.ts";
 import { reduceGradients, sumOf } from "./reduction.ts";
 import { shareOf } from "./share.ts";
 
@@ -15,16 +16,16 @@ import { shareOf } from "./share.ts";
 export const noSymbols = { T: 0, S: 0, C: 0, R: 0 };
 
 export function replicatedStepper(
-  { collective, programs, bucketBytes, agreement, evaluates }: Making,
+  { collective, programs, source, bucketBytes, agreement, evaluates }: Making,
   compression: GradientCompression | undefined,
 ): Stepper {
-  const { graphs, weights, parameters, states } = programs;
-  const source = wholeGradients(graphs, parameters);
+  const { graphs, weights, states } = programs;
+  const { parameters } = source;
   const shapes = new Map(parameters.map((name) => [name, weights.get(name)!.shape]));
   const buckets = bucketsOf(parameters, shapes, bucketBytes);
   const compressor = compression?.start(collective);
   return {
-    graphs: { ...source.graphs, update: graphs.update, ...(evaluates ? { evaluate: graphs.evaluate } : {}) },
+    graphs: { ...source.graphs, update: graphs.update, held: heldGradients(shapes), ...(evaluates ? { evaluate: graphs.evaluate } : {}) },
     weights,
     kept: [...parameters, ...states],
     trained: parameters,
@@ -47,6 +48,13 @@ export function replicatedStepper(
     },
     evaluate: (loaded, batch) => evaluateShared(collective, loaded, batch),
   };
+}
+
+/** Never run: says that gradients are written to, wherever they come from. */
+function heldGradients(shapes: ReadonlyMap<string, readonly number[]>): Graph {
+  const b = createBuilder();
+  const names = [...shapes].map(([name, shape]) => [gradientName(name), shape] as const);
+  return { outputs: new Map(), updates: new Map(names.map(([name, shape]) => [name, b.weight(name, shape)])) };
 }
 
 /** Each rank evaluates its share. */

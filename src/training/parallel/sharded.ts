@@ -1,6 +1,7 @@
 /**
- * ZeRO-1 (Rajbhandari et al. 2020, arXiv 1910.02054): each rank keeps the optimizer's states of its shard alone, gets the sums of its shard's
- * gradients (reduce-scatter), updates it, and gives it to the others (all-gather).
+ * ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054): each rank keeps the optimizer's states of its shard alone, gets the sums of its shard's
+ * gradients (reduce-scatter), updates it, and gives it to the others (all-gather). Whether a rank keeps
+ * whole gradients until then (ZeRO-1) or never (ZeRO-2) is up to their source.
  */
 import type { Backend, LoadedModel } from "../../backends/backend.ts";
 import { size } from "../../tensor/shape.ts";
@@ -10,7 +11,6 @@ import type { Trainable } from "../trainable.ts";
 import type { UpdateRule } from "../update-rule.ts";
 import { type Bucket, bucketsOf, lengthOf, within } from "./buckets.ts";
 import type { Making } from "./data-parallel.ts";
-import { wholeGradients } from "./gradients.ts";
 import { reduceGradients, sumOf } from "./reduction.ts";
 import { evaluateShared, noSymbols } from "./replicated.ts";
 import { shareOf } from "./share.ts";
@@ -27,11 +27,11 @@ export interface Sharding {
 export function shardedStepper(
   making: Making,
   { model, rule, backend, clip }: Sharding,
-): { readonly stepper: Stepper; readonly backend: Backend } {
-  const { collective, programs, agreement, evaluates } = making;
-  const { graphs, parameters, states } = programs;
+): { readonly stepper: Stepper; readonly backend: Backend; readonly shardBytes: number } {
+  const { collective, programs, source, agreement, evaluates } = making;
+  const { graphs, states } = programs;
+  const { parameters } = source;
   const shapes = new Map(parameters.map((name) => [name, programs.weights.get(name)!.shape]));
-  const source = wholeGradients(graphs, parameters);
   const buckets = bucketsOf(parameters, shapes, making.bucketBytes);
   const shards = shardsOf(parameters, shapes, collective.size, rule.elementwise === true);
   const pieces = shards.of(collective.rank);
@@ -89,7 +89,7 @@ export function shardedStepper(
     },
     evaluate: (loaded, batch) => evaluateShared(collective, loaded, batch),
   };
-  return { stepper, backend: gathering(backend, collective, update.states, stepper) };
+  return { stepper, backend: gathering(backend, collective, update.states, stepper), shardBytes: gradients.byteLength };
 }
 
 /** A backend whose models read and write sharded states by their whole names: all ranks read and write together, so checkpoints are the same for any number of ranks. */
