@@ -112,8 +112,10 @@ function collectiveOf(group: Group): Collective {
       ...others.map((peer) => send(peer, partOf(numbers, offsets, peer), deadline)),
     ]);
     // In the order of ranks, mine in its place.
-    parts.splice(rank, 0, own.slice());
-    addInOrder(own, parts);
+    parts.splice(rank, 0, own);
+    const sum = parts[0]!;
+    for (const part of parts.slice(1)) for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
+    if (sum !== own) own.set(sum);
   }
 
   async function gather(numbers: Numbers, offsets: readonly number[], deadline: number): Promise<void> {
@@ -202,12 +204,6 @@ function collectiveOf(group: Group): Collective {
     },
     abandon: (reason) => breakWith(reason, transport.rank),
   };
-}
-
-/** out[i] = parts[0][i] + parts[1][i] + ..., each sum rounded to f32. */
-function addInOrder(out: Float32Array, parts: readonly Float32Array[]): void {
-  out.set(parts[0]!);
-  for (const part of parts.slice(1)) for (let i = 0; i < out.length; i++) out[i]! += part[i]!;
 }
 
 const bytesOf = (numbers: Numbers): Uint8Array => new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);

@@ -22,12 +22,15 @@ const slots = 2;
 export interface SharedAreaOptions {
   /** The world's collective takes two lanes, and so does each `split` a rank is in. */
   readonly lanes?: number;
-  /** Pages that nobody touches take no memory. */
+  /** By default two slots hold what each of two or four ranks sends another one of a 4 MB bucket. Pages that nobody touches take no memory. */
   readonly slotBytes?: number;
 }
 
 /** Memory for `size` ranks. Throws FRUGAL_BAD_ARGUMENT for sizes below 1 or above 64, FRUGAL_OUT_OF_MEMORY where there is no such memory. */
-export function shareArea(size: number, { lanes = 8, slotBytes = 1 << 17 }: SharedAreaOptions = {}): SharedArea {
+export function shareArea(
+  size: number,
+  { lanes = 8, slotBytes = Math.min(1 << 20, Math.floor((1 << 24) / size ** 2)) }: SharedAreaOptions = {},
+): SharedArea {
   if (!Number.isInteger(size) || size < 1 || size > 64)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `workers: must be a whole number from 1 to 64, got ${size}`, { size });
   const channels = size * size * lanes;
