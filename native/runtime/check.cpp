@@ -292,6 +292,11 @@ struct Checker {
            integer(0) <= 1;
   }
   bool one_hot() const { return counts(2, 0, 0) && all_numbers(0, 2) && (*this)[0].size() == (*this)[1].rows(); }
+  bool noise() const { return counts(2, 2, 0) && all_numbers(0, 2) && (*this)[0].size() == 2; }
+  // Blocks of 256 numbers are kept as 66.
+  bool block_codes(const Array& x, const Array& codes) const {
+    return counts(2, 1, 0) && all_numbers(0, 2) && codes.size() == (x.size() + 255) / 256 * 66;
+  }
   bool quantize() const { return counts(2, 0, 0) && all_numbers(0, 2) && holds_codes((*this)[1], (*this)[0]); }
 };
 
@@ -391,6 +396,9 @@ static bool follows_rule(const Step& step) {
     case kKernel_load_half: return check.half(false);
     case kKernel_one_hot: return check.one_hot();
     case kKernel_row_sequences: return check.counts(2, 0, 0) && check.all_numbers(0, 2);
+    case kKernel_noise: return check.noise();
+    case kKernel_block_quantize: return check.block_codes(check[0], check[1]);
+    case kKernel_block_dequantize: return check.block_codes(check[1], check[0]);
     default: return false;
   }
 }

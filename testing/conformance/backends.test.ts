@@ -6,7 +6,6 @@ import type { Implementation } from "./implementation.ts";
 
 conformance({ name: "reference", create: async () => createReferenceBackend(), skips: {}, tolerances: {}, weightTolerance: () => 1e-5 });
 
-const training = "only training needs it, no kernel yet";
 const native = (instructionSet: string, threads: number): Implementation => ({
   name: `native, ${instructionSet}, ${threads} threads`,
   async create() {
@@ -14,12 +13,7 @@ const native = (instructionSet: string, threads: number): Implementation => ({
     if ("reason" in made) throw new Error(made.reason);
     return made.backend;
   },
-  skips: {
-    attentionBias: "attention and its gradient have kernels of their own",
-    noise: training,
-    blockQuantize: training,
-    blockDequantize: training,
-  },
+  skips: { attentionBias: "attention and its gradient have kernels of their own" },
   tolerances: {},
   // Activations are rounded to 8 bits where weights are quantised.
   weightTolerance: (format) => (["F32", "F16", "BF16"].includes(format) ? 1e-5 : 2e-2),

@@ -31,6 +31,7 @@ const plain =
     l.step(kernel, [...value.inputs.map((x) => l.operand(x)), l.operand(value)], integers(value), numbers(value));
 const gate = (value: Value): number[] => [gates.indexOf(String(value.attributes["kind"]))];
 const axis = (value: Value): number[] => [number(value, "axis", value.shape.length - 1)];
+const signed = (value: Value): number[] => [value.attributes["signed"] === true ? 1 : 0];
 const rule = (value: Value): number[] => [number(value, "heads"), number(value, "keyValueHeads"), number(value, "window")];
 const scores = (value: Value): number[] => [
   number(value, "scale", 1),
@@ -119,6 +120,9 @@ export const lowerings: Readonly<Record<string, Lower>> = {
   toFloat: plain("to_float"),
   oneHot: plain("one_hot"),
   rowSequences: plain("row_sequences"),
+  noise: plain("noise", (value) => [["uniform", "normal"].indexOf(String(value.attributes["kind"])), number(value, "stream")]),
+  blockQuantize: plain("block_quantize", signed),
+  blockDequantize: plain("block_dequantize", signed),
   dot(value, l) {
     const [x, other] = value.inputs as [Value, Value];
     const count = x.shape.reduce<number>((product, dim) => product * fixed(dim), 1);

@@ -48,6 +48,9 @@ export const kernels = [
   "to_float",
   "one_hot",
   "row_sequences",
+  "noise",
+  "block_quantize",
+  "block_dequantize",
   "store_half",
   "load_half",
 ] as const;
