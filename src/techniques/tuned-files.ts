@@ -39,7 +39,10 @@ export function resultWriter(out: string, origin: Origin, technique: TuningTechn
   if (technique !== undefined && hasPeftFile(technique))
     return {
       bytes: (trainable) => 2 * four(trainable),
-      write: async (tuned) => writePeftAdapter(out, origin.model, await tunedAdapter(technique, origin.model, tuned)),
+      async write(tuned) {
+        const adapter = await tunedAdapter(technique, origin.model, tuned);
+        await writePeftAdapter(out, origin.model, { ...adapter, config: { ...adapter.config, baseModel: origin.checkpoint.name } });
+      },
     };
   return {
     bytes: (trainable) => (own(trainable) ? modelBytes(origin, trainable) : four(trainable)),

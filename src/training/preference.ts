@@ -36,12 +36,14 @@ export function preferenceLoss(graph: Graph): Graph {
   };
 }
 
-/** −log σ(−x) = max(x, 0) + log(1 + exp(−|x|)), which overflows for no x. */
+/**
+ * −log σ(−x) = (x + |x|) / 2 + log(1 + exp(−|x|)), which overflows for no x. At 0, where every training begins, |x| as it is written here has
+ * the gradient 0; that of max(x, 0) would be 1.
+ */
 function softplus(b: Builder, x: Value): Value {
   const zero = number(b, 0, 2);
-  const positive = b.maximum(x, zero);
-  const size = b.add(positive, b.maximum(b.scale(x, { by: -1 }), zero));
-  return b.add(positive, b.log(b.scale(b.exp(b.scale(size, { by: -1 })), { by: 1, plus: 1 })));
+  const size = b.add(b.maximum(x, zero), b.maximum(b.scale(x, { by: -1 }), zero));
+  return b.add(b.scale(b.add(x, size), { by: 0.5 }), b.log(b.scale(b.exp(b.scale(size, { by: -1 })), { by: 1, plus: 1 })));
 }
 
 /** The sum of the losses of each sequence's scored rows, [S, 1]. */
