@@ -44,7 +44,8 @@ function particular(config: PeftConfig): Record<string, unknown> {
         lora_alpha: config.alpha,
         lora_dropout: 0,
         orth_reg_weight: config.orthogonalWeight ?? 0.5,
-        r: config.initialRank,
+        // Not used; another number than this makes PEFT warn.
+        r: 8,
         target_r: config.targetRank,
         // PEFT asks for them; they count in training alone.
         tfinal: 0,

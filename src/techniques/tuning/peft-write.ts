@@ -74,22 +74,38 @@ function peftContents(name: string, model: Model, adapter: AdapterToWrite): { co
   for (const [module, file] of files) for (const [end, numbers] of file.tensors) tensors.set(named(`${module}.${end}`), numbers);
   if (config.type === "VERA") for (const shared of ["A", "B"]) tensors.set(`base_model.vera_${shared}`, weights.get(`vera.${shared}`)!);
   const whole = wholeModules(name, config, all, adapter);
-  for (const [tensor, numbers] of whole)
-    tensors.set(named(`${moduleOf(tensor)}${config.type === "LN_TUNING" ? ".ln_tuning_layers" : ""}.${lastPart(tensor)}`), numbers);
-  const saved = [...new Set([...[...whole.keys()].map(moduleOf), ...[...(adapter.further?.keys() ?? [])].map(moduleOf)])];
+  const isBias = (tensor: string): boolean => trainsBiases(config) && !whole.has(`${tensor.replace(/\.bias$/, "")}.weight`);
+  for (const [tensor, numbers] of whole) {
+    const own = config.type === "LN_TUNING" ? ".ln_tuning_layers" : isBias(tensor) && files.has(moduleOf(tensor)) ? ".base_layer" : "";
+    tensors.set(named(`${moduleOf(tensor)}${own}.${lastPart(tensor)}`), numbers);
+  }
+  const saved = [
+    ...new Set([
+      ...[...whole.keys()].filter((tensor) => !isBias(tensor)).map(moduleOf),
+      ...[...(adapter.further?.keys() ?? [])].map(moduleOf),
+    ]),
+  ];
   const chosen = config.type === "LN_TUNING" ? saved : [...files.keys()];
   const others = [...new Set(all.map(({ name: tensor }) => moduleOf(tensor)))].filter((module) => !chosen.includes(module));
   const settled: PeftConfig = {
     ...config,
     taskType,
     targetModules: targetsFor(chosen, others),
-    modulesToSave: config.type === "LN_TUNING" || saved.length === 0 ? undefined : saved,
+    modulesToSave: config.type === "LN_TUNING" ? undefined : savedModules(config, saved),
     layers: undefined,
     fanInFanOut: transposed.size === 1 && transposed.has(true),
   };
   return { config: withRanks(name, settled, files, others), tensors };
 }
 
+/** As the configuration has them where it names all that is saved: PEFT puts a head of several modules under one name. */
+function savedModules({ modulesToSave }: PeftConfig, saved: readonly string[]): readonly string[] | undefined {
+  const isNamed = (module: string): boolean => (modulesToSave ?? []).some((name) => `.${module}.`.includes(`.${name}.`));
+  if (saved.every(isNamed)) return modulesToSave;
+  return [...new Set(saved.map((module) => module.replace(/^classifier\..*/, "classifier")))];
+}
+
+const trainsBiases = (config: PeftConfig): boolean => config.type === "LORA" && (config.bias ?? "none") !== "none";
 const lastPart = (name: string): string => name.slice(name.lastIndexOf(".") + 1);
 
 function taskOf(model: Model, { further }: AdapterToWrite): string {
@@ -219,7 +235,7 @@ function wholeModules(name: string, config: PeftConfig, all: readonly ModuleTens
     whole.set(module.name, { ...target, values: target.values.map((value) => value - module.offset) });
   }
   for (const module of whole.keys())
-    if (module.endsWith(".bias") && config.type !== "LN_TUNING" && !whole.has(module.replace(/bias$/, "weight")))
+    if (module.endsWith(".bias") && config.type !== "LN_TUNING" && !trainsBiases(config) && !whole.has(module.replace(/bias$/, "weight")))
       throw new FrugalError("FRUGAL_UNSUPPORTED", `${name}: PEFT saves no bias by itself (${module}); save the whole model`, { module });
   return whole;
 }
