@@ -1,9 +1,9 @@
 /** What `tune` and `train` share: ranks, progress on stderr, and the report. */
-import type { Collective } from "../training/collective.ts";
 import type { DataReport } from "../training/data/read-examples.ts";
+import type { ParallelOptions } from "../training/parallel/data-parallel.ts";
 import type { TrainingProgress } from "../training/run.ts";
 import type { Tuning } from "../training/tune.ts";
-import type { Given, OptionSpec } from "./command.ts";
+import { type Given, type OptionSpec, UsageError } from "./command.ts";
 import { interruptible } from "./open-model.ts";
 import { note, peakMemory, printJson, printLine, progressLine, round } from "./output.ts";
 
@@ -14,23 +14,51 @@ export const runOptions: readonly OptionSpec[] = [
     value: { label: "N", kind: "integer", least: 1 },
     help: "threads that each take a share of every step (default: 1; or mpirun)",
   },
+  {
+    name: "shards",
+    value: { label: "WHAT", kind: ["none", "states", "gradients"] },
+    help: "what each worker keeps only its part of: none, states of the optimizer, or gradients too",
+  },
+  {
+    name: "stages",
+    value: { label: "N", kind: "integer", least: 1 },
+    help: "parts of the way back; workers send the gradients of one while the next computes (default: 1, 4 with --shards gradients)",
+  },
+  { name: "compress", value: { label: "NAME", kind: "text" }, help: "workers send less than the gradients: top-k, power-sgd or eight-bit" },
 ];
 
 /** Does the training as one of the ranks; the first one tells about it. */
 export function runTuning(
   given: Given,
   out: string,
-  start: (signal: AbortSignal, collective: Collective | undefined) => Tuning,
+  start: (signal: AbortSignal, parallel: ParallelOptions | undefined) => Tuning,
 ): Promise<void> {
   return interruptible(async (signal) => {
     const { mpiProcesses, withRanks } = await import("../training/collectives/open.ts");
     const workers = given.number("workers");
-    if ((workers ?? 1) === 1 && mpiProcesses() === undefined) return follow(given, out, start(signal, undefined), true);
+    const options = await parallelOptions(given);
+    if ((workers ?? 1) === 1 && mpiProcesses() === undefined) {
+      const idle = shareOptions.find((name) => given.flag(name));
+      if (idle !== undefined) throw new UsageError(`--${idle} says how workers share their work; add --workers 2 or more, or use mpirun`);
+      return follow(given, out, start(signal, undefined), true);
+    }
     const [script, ...args] = process.argv.slice(1) as [string, ...string[]];
     await withRanks({ workers, script, args, onError: (rank, error) => note(`worker ${rank}: ${error.message}`) }, (collective) =>
-      follow(given, out, start(signal, collective), collective.rank === 0),
+      follow(given, out, start(signal, { collective, ...options }), collective.rank === 0),
     );
   });
+}
+
+const shareOptions = ["shards", "stages", "compress"];
+
+/** How workers share; without any there is nothing to share. */
+async function parallelOptions(given: Given): Promise<Omit<ParallelOptions, "collective">> {
+  const compress = given.text("compress");
+  return {
+    shards: given.text("shards") as ParallelOptions["shards"],
+    stages: given.number("stages"),
+    compression: compress === undefined ? undefined : (await import("../techniques/parallel/index.ts")).gradientCompression(compress),
+  };
 }
 
 async function follow(given: Given, out: string, training: Tuning, tells: boolean): Promise<void> {

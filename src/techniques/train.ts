@@ -8,7 +8,7 @@ import { untrainedModel } from "../models/untrained.ts";
 import { startAwaitable } from "../tensor/awaitable.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Collective } from "../training/collective.ts";
+import type { ParallelOptions } from "../training/parallel/data-parallel.ts";
 import { besideRecipe, learnTokenizer, openRecipeData, type RecipeData } from "../training/recipe-data.ts";
 import { type Recipe, settingShapes } from "../training/recipe.ts";
 import type { TuningTechnique } from "../training/technique.ts";
@@ -24,7 +24,7 @@ export interface TrainOptions {
   readonly threads?: number | undefined;
   readonly hub?: HubSettings | undefined;
   readonly onOpen?: ((progress: OpenProgress) => void) | undefined;
-  readonly collective?: Collective | undefined;
+  readonly parallel?: ParallelOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -51,7 +51,7 @@ export function trainRecipe(path: string, recipe: Recipe, options: TrainOptions)
           techniqueSettings: technique === undefined ? undefined : { name: technique.name, ...technique.options },
           settings: Object.fromEntries(Object.entries(recipe).filter(([key]) => Object.hasOwn(settingShapes, key))),
           out: { path: out, resume: options.resume === true, ...resultWriter(out, begun, technique) },
-          collective: options.collective,
+          parallel: options.parallel,
           signal,
         });
         for await (const progress of training) emit(progress);

@@ -10,7 +10,7 @@ import { startAwaitable } from "../tensor/awaitable.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { checkOptions } from "../tensor/options.ts";
 import { bytesSource, type ByteSource } from "../tensor/source.ts";
-import type { Collective } from "../training/collective.ts";
+import type { ParallelOptions } from "../training/parallel/data-parallel.ts";
 import { settingShapes, type TrainingSettings } from "../training/recipe.ts";
 import type { TuningTechnique } from "../training/technique.ts";
 import { startTuning, type Tuning } from "../training/tune.ts";
@@ -39,7 +39,7 @@ export interface TuneOptions extends TrainingSettings {
   /** Of the download of a model, and of nothing else. */
   readonly onOpen?: (progress: OpenProgress) => void;
   /** Of the ranks that train together. */
-  readonly collective?: Collective;
+  readonly parallel?: ParallelOptions;
   readonly signal?: AbortSignal;
 }
 
@@ -52,7 +52,7 @@ const ownOptions: readonly (keyof Omit<TuneOptions, keyof TrainingSettings>)[] =
   "threads",
   "hub",
   "onOpen",
-  "collective",
+  "parallel",
   "signal",
 ];
 
@@ -123,7 +123,7 @@ async function jobFor(
   given: TuningTechnique | undefined,
   options: TuneOptions,
 ): Promise<Omit<Job, "data">> {
-  const { out, resume = false, startFrom: start, collective } = options;
+  const { out, resume = false, startFrom: start, parallel } = options;
   const adapter = start === undefined ? undefined : await openAdapter(start, opened.checkpoint, model);
   const technique = given === undefined && adapter !== undefined ? made(start!, techniqueOf(adapter)) : given;
   if (out !== undefined && (await realPath(out)) === (await realPath(opened.path)))
@@ -146,7 +146,7 @@ async function jobFor(
       out === undefined
         ? undefined
         : { path: out, resume, ...resultWriter(out, { checkpoint: opened.checkpoint, model, folder: opened.path }, technique) },
-    collective,
+    parallel,
   };
 }
 

@@ -12,11 +12,11 @@ import type { ByteSource } from "../tensor/source.ts";
 import type { ChatTemplate } from "../text/chat-template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Batch } from "./batch.ts";
-import type { Collective } from "./collective.ts";
 import { type BatchOptions, createBatches, type ExampleBatches } from "./data/batches.ts";
 import type { Example, Preference } from "./data/example.ts";
 import { type DataReport, readExamples, type ReadOptions, readPreferences } from "./data/read-examples.ts";
 import { checkShape } from "./json-shape.ts";
+import type { ParallelOptions } from "./parallel/data-parallel.ts";
 import { preferenceLoss, preferenceStepper, type PreferenceStepper } from "./preference.ts";
 import { type ProgramOptions, trainingPrograms } from "./programs.ts";
 import { settingShapes, type TrainingSettings } from "./recipe.ts";
@@ -68,7 +68,7 @@ export interface TuneJob {
       }
     | undefined;
   /** Of the ranks that train together: all give the same job, and the first writes. */
-  readonly collective?: Collective | undefined;
+  readonly parallel?: ParallelOptions | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -132,8 +132,8 @@ async function tune(job: TuneJob, emit: (progress: TrainingProgress) => void, si
   }
 }
 
-const isAlone = ({ collective }: TuneJob): boolean => (collective?.size ?? 1) === 1;
-const isFirst = ({ collective }: TuneJob): boolean => (collective?.rank ?? 0) === 0;
+const isAlone = ({ parallel }: TuneJob): boolean => (parallel?.collective.size ?? 1) === 1;
+const isFirst = ({ parallel }: TuneJob): boolean => (parallel?.collective.rank ?? 0) === 0;
 
 function checkTogether({ patience, evaluateEvery, warmUpSteps, steps }: TrainingSettings, { evaluation }: TuneJob): void {
   const fail = (problem: string, option: string): never => {
@@ -279,7 +279,7 @@ interface Runner {
 
 /** The steps of the optimizer that is asked for, on one rank or on all. */
 async function runnerOf(job: TuneJob, model: Trainable, { splits, held, batches }: Data, signal: AbortSignal): Promise<Runner> {
-  const { settings, collective } = job;
+  const { settings, parallel } = job;
   const { backend } = job.base;
   const { clip, recompute, preference, precision = "f32" } = settings;
   if (precision !== "f32")
@@ -304,7 +304,7 @@ async function runnerOf(job: TuneJob, model: Trainable, { splits, held, batches 
     if (isAlone(job))
       return { stepper: gradientStepper(trainingPrograms(model, optimizer.rule, options), { splits, evaluates }), backend, signal };
     const { dataParallel } = await import("./parallel/data-parallel.ts");
-    return dataParallel(model, optimizer.rule, backend, { collective: collective!, signal, evaluates, ...options });
+    return dataParallel(model, optimizer.rule, backend, { ...parallel!, signal, evaluates, ...options });
   })();
   if (preference === undefined) return found;
   const stepper = preferenceStepper(found.stepper, model.graph, preference.beta ?? usual.beta);

@@ -117,12 +117,16 @@ export const collectiveCases: readonly CollectiveCase[] = [
     "a barrier waits for the slowest",
     async (collective) => {
       const { rank, size } = collective;
-      await collective.barrier(); // so that all begin together
-      const started = performance.now();
-      if (rank === size - 1) await new Promise((resolve) => setTimeout(resolve, 120));
+      if (rank === size - 1) await new Promise((resolve) => setTimeout(resolve, 60));
+      const clock = (): number => Date.now() % 1_000_000_000;
+      const times = new Int32Array(2 * size);
+      times[2 * rank] = clock();
       await collective.barrier();
-      const waited = performance.now() - started;
-      if (waited < 60) throw new Error(`waited ${waited} ms for a rank that slept 120`);
+      times[2 * rank + 1] = clock();
+      await collective.allGather(times);
+      const lastArrived = Math.max(...times.filter((_, i) => i % 2 === 0));
+      const firstLeft = Math.min(...times.filter((_, i) => i % 2 === 1));
+      if (firstLeft < lastArrived) throw new Error(`a rank left ${lastArrived - firstLeft} ms before the last arrived`);
     },
   ],
   [

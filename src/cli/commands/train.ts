@@ -27,14 +27,14 @@ export const train: Command = {
     const recipe = readRecipe(path, await readWhole(path, largestRecipe));
     const out = given.text("out") ?? (recipe.out === undefined ? undefined : besideRecipe(path, recipe.out));
     if (out === undefined) throw new UsageError('train: --out is missing, and the recipe has no "out"; name the folder for the result');
-    await runTuning(given, out, (signal, collective) =>
+    await runTuning(given, out, (signal, parallel) =>
       trainRecipe(path, recipe, {
         out,
         resume: given.flag("resume"),
         backend: backend as "native" | "reference" | undefined,
         threads: given.number("threads"),
         hub: hubSettings(),
-        collective,
+        parallel,
         signal,
       }),
     );

@@ -136,12 +136,12 @@ export const tune: Command = {
     if (!given.flag("data")) throw new UsageError("tune: --data is missing; name a JSONL file of examples");
     if (out === undefined) throw new UsageError("tune: --out is missing; name the folder for the result");
     const technique = techniqueOf(given);
-    await runTuning(given, out, (signal, collective) =>
+    await runTuning(given, out, (signal, parallel) =>
       startTune(source, given.texts("data"), technique, {
         ...optionsOf(given),
         out,
         signal,
-        ...(collective === undefined ? {} : { collective }),
+        ...(parallel === undefined ? {} : { parallel }),
       }),
     );
   },

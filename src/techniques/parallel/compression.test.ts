@@ -7,6 +7,7 @@ import type { GradientCompression } from "../../training/parallel/compression.ts
 import { runTraining } from "../../training/run.ts";
 import { sgd } from "../../training/update-rules/sgd.ts";
 import { eightBit } from "./eight-bit.ts";
+import { gradientCompression } from "./index.ts";
 import { powerSgd } from "./power-sgd.ts";
 import { topK } from "./top-k.ts";
 
@@ -53,6 +54,12 @@ describe.each([topK({ density: 0.1 }), powerSgd({ rank: 2 }), eightBit({ block: 
     };
     expect(await total(40)).toBeLessThan(0.35 * (await total(1)));
   });
+});
+
+it("is found by its name", () => {
+  expect(gradientCompression("power-sgd", { rank: 2 }).name).toBe("power-sgd");
+  expect(() => gradientCompression("powersgd")).toThrow(/did you mean power-sgd/);
+  expect(() => gradientCompression("top-k", { density: 2 })).toThrow(/at most 1, got 2/);
 });
 
 describe("top-k", () => {

@@ -31,7 +31,7 @@ export function eightBit(options: EightBitOptions = {}): GradientCompression {
       year: 2016,
       url: "https://arxiv.org/abs/1511.04561",
     },
-    survey: "5.1 distributed training: communication",
+    survey: "5.1 distributed training",
     changes: "schedule",
     start(collective) {
       const { rank, size } = collective;

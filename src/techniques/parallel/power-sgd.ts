@@ -34,7 +34,7 @@ export function powerSgd(options: PowerSgdOptions = {}): GradientCompression {
       year: 2019,
       url: "https://arxiv.org/abs/1905.13727",
     },
-    survey: "5.1 distributed training: communication",
+    survey: "5.1 distributed training",
     changes: "schedule",
     start(collective) {
       const owed = unsent(feedback);

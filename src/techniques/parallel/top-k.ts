@@ -36,7 +36,7 @@ export function topK(options: TopKOptions = {}): GradientCompression {
       year: 2018,
       url: "https://arxiv.org/abs/1712.01887",
     },
-    survey: "5.1 distributed training: communication",
+    survey: "5.1 distributed training",
     changes: "schedule",
     start(collective) {
       const [owed, velocities] = [unsent(feedback), unsent(feedback)];

@@ -106,7 +106,7 @@ function collectiveOf(group: Group): Collective {
 
   async function scatter(numbers: Float32Array, offsets: readonly number[], deadline: number): Promise<void> {
     const own = partOf(numbers, offsets, rank);
-    const parts = others.map(() => new Float32Array(own.length));
+    const parts: Float32Array[] = others.map(() => new Float32Array(own.length));
     await Promise.all([
       ...others.map((peer, i) => receive(peer, parts[i]!, deadline)),
       ...others.map((peer) => send(peer, partOf(numbers, offsets, peer), deadline)),

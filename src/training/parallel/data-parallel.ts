@@ -37,6 +37,9 @@ export interface DataParallelOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The same without what the loop brings along. */
+export type ParallelOptions = Omit<DataParallelOptions, "signal">;
+
 export interface DataParallel {
   readonly stepper: Stepper;
   /** Bytes of gradients that this rank keeps outside the backend's memory: its shard, and at most what waited to travel so far. */
