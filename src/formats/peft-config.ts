@@ -285,7 +285,7 @@ function reading(name: string, json: JsonObject): Reading {
         !Object.values(value).every((each) => typeof each === "number" && Number.isFinite(each))
       )
         throw wrong(key, "numbers by the names of modules");
-      return value as Record<string, number>;
+      return Object.keys(value).length === 0 ? undefined : (value as Record<string, number>);
     },
   };
 }

@@ -70,12 +70,12 @@ export async function adaptedModel(model: Model, adapter: Adapter): Promise<Mode
   return {
     ...model,
     weights,
-    graphs: (options) => renewed(model.graphs(options), (graph) => withChanges(graph, changes)),
+    graphs: (options) => renewedGraphs(model.graphs(options), (graph) => withChanges(graph, changes)),
   };
 }
 
 /** Each graph changed when it is first read: most models are loaded for one of them. */
-function renewed(graphs: Readonly<Record<string, Graph>>, change: (graph: Graph) => Graph): Readonly<Record<string, Graph>> {
+export function renewedGraphs(graphs: Readonly<Record<string, Graph>>, change: (graph: Graph) => Graph): Readonly<Record<string, Graph>> {
   const all = {};
   for (const name of Object.keys(graphs)) {
     let made: Graph | undefined;

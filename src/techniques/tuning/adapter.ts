@@ -15,15 +15,14 @@ export type AdapterConfig = PeftConfig;
 
 export interface Adapter {
   readonly config: AdapterConfig;
-  /**
-   * `NAME.loraA`, `vera.B`, `NAME.ia3`, `prompt.embedding`, ... in the layout of the model's weights. Of an `ia3` read from a file the shape says
-   * what it multiplies: [outputs, 1] or [1, inputs].
-   */
+  /** `NAME.loraA`, `vera.B`, `NAME.ia3`, `prompt.embedding`, ... in the layout of the model's weights. */
   readonly weights: ReadonlyMap<string, Numbers>;
   /** By the name of a linear: what B·A is multiplied by. */
   readonly scales: ReadonlyMap<string, number>;
   /** Weights of the model that have other numbers: norms, biases, heads. */
   readonly replaced: ReadonlyMap<string, Numbers>;
+  /** Of IA3: linears whose inputs are multiplied, not their results. */
+  readonly feedForward?: ReadonlySet<string> | undefined;
   /** Of VeRA, by the name of a linear: the rows of `vera.B` that are its own; the first ones where absent. */
   readonly sharedRows?: ReadonlyMap<string, Int32Array> | undefined;
   /** Tensors that no weight of the model is filled from, such as a classifier that the base lacks, by the names of the file. */

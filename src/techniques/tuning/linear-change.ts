@@ -35,8 +35,9 @@ export async function linearChange(
 ): Promise<LinearChange> {
   const ia3 = adapter.weights.get(`${linear}.ia3`);
   if (ia3 !== undefined) {
-    expectLength(`${linear}.ia3`, ia3, ia3.shape[0] === 1 && ia3.shape.length === 2 ? inputs : outputs);
-    return ia3.shape[0] === 1 && ia3.shape.length === 2 ? { inputs: ia3.values } : { outputs: ia3.values, multipliesBias: true };
+    const isInput = adapter.feedForward?.has(linear) ?? false;
+    expectLength(`${linear}.ia3`, ia3, isInput ? inputs : outputs);
+    return isInput ? { inputs: ia3.values } : { outputs: ia3.values, multipliesBias: true };
   }
   const lowRank = lowRankOf(adapter, linear, outputs, inputs);
   const magnitude = adapter.weights.get(`${linear}.magnitude`);

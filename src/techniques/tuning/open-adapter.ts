@@ -1,9 +1,10 @@
 /** From an adapter's path to a model that carries it: the steps that `--adapter` and `load(..., { adapter })` take. */
 import { readGguf } from "../../formats/gguf/read.ts";
-import { openFile } from "../../formats/files.ts";
+import { exists, joinPath, kindOf, openFile } from "../../formats/files.ts";
 import { readPeft } from "../../formats/peft.ts";
 import type { Checkpoint, Model } from "../../models/family.ts";
 import { openModel } from "../../models/index.ts";
+import { openTunedModel, tunedName } from "../tuned-model.ts";
 import type { Adapter } from "./adapter.ts";
 import { adaptedModel, withFurther } from "./adapted-model.ts";
 import { expectBase, fingerprintKey, parseFingerprint } from "./base-fingerprint.ts";
@@ -52,6 +53,8 @@ const textOf = (value: unknown): string | undefined => (typeof value === "string
 
 /** The model of a checkpoint with an adapter beside its weights. */
 export async function openAdaptedModel(path: string, checkpoint: Checkpoint, options: OpenAdapterOptions = {}): Promise<Model> {
+  const tuned = (await kindOf(path)) === "directory" ? joinPath(path, tunedName) : path;
+  if (/(?:^|[/\\])tuned\.safetensors$/.test(tuned) && (await exists(tuned))) return openTunedModel(tuned, checkpoint, options.signal);
   const base = openModel(checkpoint);
   const adapter = await openAdapter(path, checkpoint, base, options);
   return adaptedModel(adapter.further.size === 0 ? base : openModel(withFurther(checkpoint, adapter)), adapter);

@@ -36,6 +36,7 @@ export async function readPeftAdapter(name: string, file: PeftFile, model: Model
   }
   const linears: string[] = [];
   const sharedRows = new Map<string, Int32Array>();
+  const feedForward = new Set<string>();
   for (const [module, parts] of modules) {
     for (const kind of ["weight", "bias"] as const) {
       const tensor = parts.get(kind);
@@ -50,15 +51,17 @@ export async function readPeftAdapter(name: string, file: PeftFile, model: Model
     const target = known(`${module}.weight`);
     if (target === undefined) throw unknownModule(name, module, model);
     const scale = scaleOf(name, config, module, parts);
+    const isInput = multipliesInput(config, target, module, parts);
     for (const { weight, rows } of target.parts) {
+      if (isInput) feedForward.add(weight);
       if (scale !== undefined) scales.set(weight, scale);
       if (config.type === "VERA") sharedRows.set(weight, rows);
     }
-    for (const [own, numbers] of await adapting(name, config, target, module, parts)) weights.set(own, numbers);
+    for (const [own, numbers] of await adapting(name, config, target, module, parts, isInput)) weights.set(own, numbers);
   }
   expectWhole(name, config, linears, model);
   if (config.type === "VERA") expectProjection(name, weights);
-  return { config, weights, scales, replaced, further, sharedRows };
+  return { config, weights, scales, replaced, further, sharedRows, feedForward };
 }
 
 /** The file's tensors by module. Throws FRUGAL_UNSUPPORTED for one that is no part of an adapter. */
@@ -151,11 +154,11 @@ async function adapting(
   target: ModuleTensor,
   module: string,
   parts: Parts,
+  isInput: boolean,
 ): Promise<[string, Numbers][]> {
   const { outputs } = target;
   const inputs = target.parts[0]!.shape[1] ?? 1;
   const rank = parts.get("loraA")?.shape[0] ?? parts.get("veraD")?.shape[0] ?? 0;
-  const isInput = config.type === "IA3" && isFeedForward(config.feedforwardModules, module, parts, [inputs, outputs]);
   const shapes: Record<PeftPart, readonly number[] | undefined> = {
     loraA: [rank, inputs],
     loraB: [outputs, rank],
@@ -184,7 +187,7 @@ async function adapting(
     const byRow = shape[0] === outputs && part !== "loraA" && part !== "loraE" && part !== "veraD" && !(part === "ia3" && isInput);
     for (const { weight, rows } of target.parts) {
       const own = byRow ? takeRows(numbers, rows) : numbers;
-      found.push([`${weight}.${part}`, own]);
+      found.push([`${weight}.${part}`, part === "ia3" ? { shape: [own.values.length], values: own.values } : own]);
     }
   }
   return found;
@@ -205,16 +208,14 @@ function neededParts(config: PeftConfig): readonly PeftPart[] {
   }
 }
 
-function isFeedForward(
-  targets: readonly string[] | string | undefined,
-  module: string,
-  parts: Parts,
-  [inputs, outputs]: readonly [number, number],
-): boolean {
-  if (Array.isArray(targets)) return targets.some((target: string) => isTarget(module, target));
+/** Of IA3: whether the vector multiplies what the module reads. */
+function multipliesInput(config: PeftConfig, target: ModuleTensor, module: string, parts: Parts): boolean {
+  if (config.type !== "IA3") return false;
+  const targets = config.feedforwardModules;
+  if (Array.isArray(targets)) return targets.some((each: string) => isTarget(module, each));
   // Of a pattern the shape tells as much: [1, inputs] or [outputs, 1].
-  const shape = parts.get("ia3")?.shape ?? [];
-  return shape[0] === 1 && shape[1] === inputs && outputs !== 1;
+  const [rows, columns] = parts.get("ia3")?.shape ?? [];
+  return rows === 1 && columns === (target.parts[0]!.shape[1] ?? 1) && target.outputs !== 1;
 }
 
 /** A layer of which the file has nothing was not tuned, or was cut off. */

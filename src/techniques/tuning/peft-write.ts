@@ -141,7 +141,7 @@ function moduleFile(adapter: AdapterToWrite, module: ModuleTensor): ModuleFile {
   };
   switch (config.type) {
     case "IA3": {
-      const isInput = present.map(({ weight, shape }) => multipliesInput(config.feedforwardModules, weight, own(weight, "ia3"), shape));
+      const isInput = present.map(({ weight, shape }) => multipliesInput(adapter, weight, own(weight, "ia3"), shape));
       if (isInput.some(Boolean)) {
         const { values } = own(present[0]!.weight, "ia3");
         if (module.parts.length > 1) onlyOne(module, "IA3 of its inputs");
@@ -206,15 +206,16 @@ function onlyOne(module: ModuleTensor, what: string): never {
   );
 }
 
-/** By its shape as files have it; else by its length; else by the configuration's list, where names may be ours. */
+/** As the adapter says; else by the vector's length; else by the configuration's list, where names may be ours. */
 function multipliesInput(
-  listed: readonly string[] | string | undefined,
+  { config, feedForward }: AdapterToWrite,
   weight: string,
-  { shape, values }: Numbers,
+  { values }: Numbers,
   [outputs, inputs]: readonly number[],
 ): boolean {
-  if (shape.length === 2) return shape[0] === 1;
+  if (feedForward !== undefined) return feedForward.has(weight);
   if (outputs !== inputs) return values.length === inputs;
+  const listed = config.type === "IA3" ? config.feedforwardModules : undefined;
   const names = Array.isArray(listed) ? (listed as readonly string[]) : ["mlp.down"];
   return names.some((name) => weight === name || weight.endsWith(`.${name}`));
 }
