@@ -6,6 +6,7 @@ import type { Op } from "./op.ts";
 
 export const activation: Op<1, { readonly kind: ActivationKind }> = {
   name: "activation",
+  cheapAgain: true,
   arity: 1,
   attributes: { kind: activationKinds },
   shape: ([x]) => x,

@@ -7,6 +7,7 @@ import { expectDims } from "./shapes.ts";
 
 export const glu: Op<2, { readonly kind: ActivationKind }> = {
   name: "glu",
+  cheapAgain: true,
   arity: 2,
   attributes: { kind: activationKinds },
   shape([gate, up]) {

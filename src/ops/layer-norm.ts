@@ -7,6 +7,7 @@ import { sumTo } from "./spread.ts";
 
 export const layerNorm: Op<3, { readonly epsilon: number }> = {
   name: "layerNorm",
+  cheapAgain: true,
   arity: 3,
   attributes: { epsilon: "number" },
   shape([x, weight, bias]) {

@@ -40,6 +40,8 @@ export interface Op<A extends Arity, Attrs extends object> {
   readonly anyType?: true;
   /** The result holds the numbers of the first input as they are: both may be one buffer. */
   readonly sharesInput?: true;
+  /** Its gradient keeps its inputs anyway, and computing it again from them costs less than keeping the result too. */
+  readonly cheapAgain?: true;
   /**
    * Gradients of the inputs, built as graph values (undefined for an input that has none, such as ids);
    * "none" for a step function; "decomposition" to differentiate what `decompose` builds;

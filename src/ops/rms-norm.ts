@@ -12,6 +12,7 @@ import { divided, expectRank, fixed } from "./shapes.ts";
 
 export const rmsNorm: Op<2, { readonly epsilon: number; readonly groups?: number | undefined }> = {
   name: "rmsNorm",
+  cheapAgain: true,
   arity: 2,
   attributes: { epsilon: "number", groups: "integer?" },
   shape([x, weight], { groups = 1 }) {

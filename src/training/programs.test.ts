@@ -13,15 +13,15 @@ import { type ProgramOptions, trainingPrograms } from "./programs.ts";
 import type { Trainable } from "./trainable.ts";
 import type { UpdateRule } from "./update-rule.ts";
 
-const [vocabulary, width, layers] = [11, 8, 4];
+const [vocabulary, width, hidden, layers] = [11, 32, 64, 4];
 const names = ["embedding", ...Array.from({ length: layers }, (_, i) => [`up.${i}`, `down.${i}`]).flat(), "head"];
 const shapes: Record<string, readonly number[]> = {
   embedding: [vocabulary, width],
   head: [vocabulary, width],
   ...Object.fromEntries(
     Array.from({ length: layers }, (_, i) => [
-      [`up.${i}`, [12, width]],
-      [`down.${i}`, [width, 12]],
+      [`up.${i}`, [hidden, width]],
+      [`down.${i}`, [width, hidden]],
     ]).flat(),
   ),
 };
@@ -31,15 +31,15 @@ function network(): Graph {
   const b = createBuilder();
   let x = b.gather(b.weight("embedding", [vocabulary, width]), b.input("tokens", { shape: [symbol("T")], type: "i32" }));
   for (let i = 0; i < layers; i++) {
-    const inner = b.activation(b.matmul(x, b.weight(`up.${i}`, [12, width])), { kind: "silu" });
-    x = b.add(x, b.matmul(inner, b.weight(`down.${i}`, [width, 12])));
+    const inner = b.activation(b.matmul(x, b.weight(`up.${i}`, [hidden, width])), { kind: "silu" });
+    x = b.add(x, b.matmul(inner, b.weight(`down.${i}`, [width, hidden])));
   }
   const wanted = b.gather(x, b.input("outputRows", { shape: [symbol("R")], type: "i32" }));
   return { outputs: new Map([["logits", b.matmul(wanted, b.weight("head", [vocabulary, width]))]]) };
 }
 
 const numbers = (name: string, length: number): Float32Array =>
-  Float32Array.from({ length }, (_, i) => 0.5 * Math.sin(1 + i * 1.7 + names.indexOf(name)));
+  Float32Array.from({ length }, (_, i) => 0.2 * Math.sin(1 + i * 1.7 + names.indexOf(name)));
 const weights: Weights = new Map(
   Object.entries(shapes).map(([name, shape]) => {
     const length = shape.reduce((a, n) => a * n, 1);
@@ -154,6 +154,18 @@ describe.each(backends)("%s", (_, create) => {
       );
     };
     expect(bytes({ recompute })).toBeLessThan(0.8 * bytes({}));
+  });
+
+  it.each(["bf16", "f16"] as const)("keeps %s for the way back in half the memory, and learns alike", async (keep) => {
+    const [whole32, half] = [await train({}, whole), await train({ keep }, whole)];
+    half.losses.forEach((loss, i) => expect(Math.abs(loss - whole32.losses[i]!)).toBeLessThan(0.01));
+    expect(half.losses).not.toEqual(whole32.losses);
+    const symbols600 = { ...symbols, T: 600 };
+    const bytes = (options: ProgramOptions): number => {
+      const graph = trainingPrograms(model, descent, options).graphs.first;
+      return evaluatePolynomial(planValues(valuesOf(graph), [...graph.outputs.values(), ...graph.updates!.values()]).arena, symbols600);
+    };
+    expect(bytes({ keep })).toBeLessThan(0.8 * bytes({}));
   });
 
   it("updates on the way back where the rule needs no more", async () => {
