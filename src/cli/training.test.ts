@@ -19,10 +19,8 @@ beforeAll(() => {
 afterAll(() => frugal.remove());
 
 const place = (name: string): string => join(frugal.folder, name);
-const usual = (out: string, ...more: string[]): string[] => [
-  ...["tune", tinyModel, "--data", data, "--out", place(out), "--backend", "reference"],
-  ...["--learning-rate", "0.01", "--examples-per-step", "2", "--json", ...more],
-];
+const settings = ["--backend", "reference", "--learning-rate", "0.01", "--examples-per-step", "2", "--json"];
+const usual = (out: string, ...more: string[]): string[] => ["tune", tinyModel, "--data", data, "--out", place(out), ...settings, ...more];
 
 async function json(args: readonly string[]): Promise<Record<string, unknown>> {
   const { code, stdout, stderr } = await frugal.run(args);

@@ -313,7 +313,13 @@ export async function createNew(path: string, text: string): Promise<boolean> {
   const temporary = temporaryBeside(path);
   try {
     await naming(path, "create it", () => promises().writeFile(temporary, text, { flag: "wx" }));
-    await promises().link(temporary, path);
+    await promises()
+      .link(temporary, path)
+      // Some file systems have no second names; there the file is empty for a moment.
+      .catch((error: unknown) => {
+        if (codeOf(error) === "EEXIST") throw error;
+        return promises().writeFile(path, text, { flag: "wx" });
+      });
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;

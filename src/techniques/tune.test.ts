@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pack, reference, tinyModel } from "../../testing/training.ts";
 import { load } from "../serving/model.ts";
 import { openModel } from "../models/index.ts";
-import { openCheckpoint } from "../models/open-checkpoint.ts";
+import { openCheckpoint, type OpenedCheckpoint } from "../models/open-checkpoint.ts";
 import { withLoss } from "../training/loss.ts";
+import type { TuningTechnique } from "../training/technique.ts";
 import type { Trainable } from "../training/trainable.ts";
 import { techniques, tuningTechniques } from "./index.ts";
 import { tune, type TuneOptions } from "./tune.ts";
@@ -76,8 +77,8 @@ describe("what is written", () => {
     const out = place("bitfit");
     await tune(tinyModel, rows, techniques.selective({ layers: [1] }), { ...options, out });
     const [before, after] = await Promise.all([openCheckpoint(tinyModel), openCheckpoint(out)]);
-    const bytes = async (opened: typeof before, name: string) => {
-      const { source, offset, byteLength, format } = opened.checkpoint.tensors.get(name)!;
+    const bytes = async (opened: OpenedCheckpoint, tensor: string): Promise<{ readonly format: string; readonly bytes: Uint8Array }> => {
+      const { source, offset, byteLength, format } = opened.checkpoint.tensors.get(tensor)!;
       return { format: format.name, bytes: await source.read(offset, byteLength) };
     };
     const name = (layer: number): string => `model.layers.${layer}.mlp.up_proj.weight`;
@@ -100,14 +101,16 @@ describe("what is written", () => {
 });
 
 describe("going on", () => {
+  const withLora = (): TuningTechnique | undefined => techniques.lora();
+  const withNone = (): TuningTechnique | undefined => undefined;
   const long = { ...options, steps: 6, schedule: "linear" } as const;
 
   test.each([
-    ["LoRA", () => techniques.lora(), {}],
-    ["all weights, in parts", () => undefined, { rows: 8 }],
-    ["shuffled, by length", () => techniques.lora(), { order: "shuffled", examplesPerStep: undefined, tokensPerStep: 12 }],
-    ["LOMO", () => undefined, { optimizer: "lomo" }],
-    ["MeZO", () => techniques.lora(), { optimizer: "mezo" }],
+    ["LoRA", withLora, {}],
+    ["all weights, in parts", withNone, { rows: 8 }],
+    ["shuffled, by length", withLora, { order: "shuffled", examplesPerStep: undefined, tokensPerStep: 12 }],
+    ["LOMO", withNone, { optimizer: "lomo" }],
+    ["MeZO", withLora, { optimizer: "mezo" }],
   ] as const)("%s: aborted and resumed, the losses are those of one training", async (name, technique, more) => {
     const all = Object.fromEntries(Object.entries({ ...long, ...more }).filter(([, value]) => value !== undefined)) as TuneOptions;
     const whole = await tune(tinyModel, rows, technique(), all);

@@ -211,7 +211,7 @@ function optionsOf(given: Given): TuneOptions {
     evaluateEvery: given.number("eval-every"),
     patience: given.number("patience"),
     saveEvery: given.number("save-every"),
-    preference: given.text("method") === preference ? { ...(given.flag("beta") ? { beta: given.number("beta")! } : {}) } : undefined,
+    preference: given.text("method") !== preference ? undefined : given.flag("beta") ? { beta: given.number("beta")! } : {},
   };
   const more = {
     evaluation: given.flag("eval") ? given.texts("eval") : undefined,
