@@ -191,6 +191,12 @@ describe("settings", () => {
     expect((await tune(tinyModel, data, techniques.lora(), given)).losses).not.toEqual(await usual);
   });
 
+  test.each(["bf16", "f16"] as const)("precision %s keeps less of the numbers, and learns as much", async (precision) => {
+    const found = await losses({ precision });
+    expect(found).not.toEqual(await usual);
+    for (const [i, loss] of found.entries()) expect(Math.abs(loss - (await usual)[i]!)).toBeLessThan(0.02);
+  });
+
   test("floor: a falling rate ends above nothing", async () => {
     const falling = { schedule: "linear", steps: 4 } as const;
     expect(await losses({ ...falling, floor: 0.9 })).not.toEqual(await losses(falling));

@@ -52,8 +52,11 @@ export interface TrainingSettings {
   readonly saveEvery?: number;
   /** Checkpoints that are kept. Default 2. */
   readonly keep?: number;
-  /** In which numbers is computed; weights and the optimizer's states stay f32. Default "f32". */
-  readonly precision?: "f32" | "bf16";
+  /**
+   * What the way back needs of the way forward is kept as; weights, gradients and the optimizer's states stay f32. With "f16" the loss is
+   * scaled, and steps whose gradients overflow are left out. Default "f32".
+   */
+  readonly precision?: "f32" | "bf16" | "f16";
   /** Learns which of two answers is better, by DPO; examples are then {"prompt", "chosen", "rejected"}. */
   readonly preference?: { readonly beta?: number };
 }
@@ -100,7 +103,7 @@ export const settingShapes: Readonly<Record<keyof TrainingSettings, JsonField>> 
   patience: count,
   saveEvery: count,
   keep: count,
-  precision: { kind: "choice", of: ["f32", "bf16"] },
+  precision: { kind: "choice", of: ["f32", "bf16", "f16"] },
   preference: { kind: "object", fields: { beta: positive } },
 };
 

@@ -15,6 +15,7 @@ import type { Batch } from "./batch.ts";
 import { type BatchOptions, createBatches, type ExampleBatches } from "./data/batches.ts";
 import type { Example, Preference } from "./data/example.ts";
 import { type DataReport, readExamples, type ReadOptions, readPreferences } from "./data/read-examples.ts";
+import { withLossScale } from "./loss-scale.ts";
 import { checkShape } from "./json-shape.ts";
 import type { ParallelOptions } from "./parallel/data-parallel.ts";
 import { preferenceLoss, preferenceStepper, type PreferenceStepper } from "./preference.ts";
@@ -282,11 +283,11 @@ async function runnerOf(job: TuneJob, model: Trainable, { splits, held, batches 
   const { settings, parallel } = job;
   const { backend } = job.base;
   const { clip, recompute, preference, precision = "f32" } = settings;
-  if (precision !== "f32")
-    throw new FrugalError("FRUGAL_UNSUPPORTED", `tune: precision ${precision} is not there yet; train in f32`, { precision });
   const loss = preference === undefined ? {} : { loss: preferenceLoss };
   const options: ProgramOptions = {
     clip,
+    ...(precision === "f32" ? {} : { keep: precision }),
+    ...(precision === "f16" ? { lossScale: true } : {}),
     ...(recompute === undefined ? {} : { recompute: { segments: recompute, symbols: batches.caps } }),
     ...loss,
   };
@@ -294,15 +295,18 @@ async function runnerOf(job: TuneJob, model: Trainable, { splits, held, batches 
   const optimizer = optimizerOf(settings);
   const found: Runner = await (async () => {
     if (optimizer.needs === "losses") {
-      if (clip !== undefined || recompute !== undefined || !isAlone(job))
+      if (clip !== undefined || recompute !== undefined || precision !== "f32" || !isAlone(job))
         throw new FrugalError(
           "FRUGAL_BAD_ARGUMENT",
-          "tune: the optimizer computes no gradients, so clip, recompute and workers have nothing to do; leave them out",
+          "tune: the optimizer computes no gradients, so clip, recompute, precision and workers have nothing to do; leave them out",
         );
       return { stepper: optimizer.stepper(model, { seed: (settings.seed ?? 0) >>> 0, ...loss }), backend, signal };
     }
-    if (isAlone(job))
-      return { stepper: gradientStepper(trainingPrograms(model, optimizer.rule, options), { splits, evaluates }), backend, signal };
+    if (isAlone(job)) {
+      const programs = trainingPrograms(model, optimizer.rule, options);
+      const scaled = options.lossScale === true ? withLossScale(programs) : programs;
+      return { stepper: gradientStepper(scaled, { splits, evaluates }), backend, signal };
+    }
     const { dataParallel } = await import("./parallel/data-parallel.ts");
     return dataParallel(model, optimizer.rule, backend, { ...parallel!, signal, evaluates, ...options });
   })();

@@ -87,8 +87,8 @@ const rateOptions: readonly OptionSpec[] = [
   { name: "clip", value: { label: "X", kind: "number" }, help: "the largest norm of all gradients together (default: none)" },
   {
     name: "precision",
-    value: { label: "TYPE", kind: ["f32", "bf16"] },
-    help: "f32 or bf16: the numbers that are computed with (default: f32)",
+    value: { label: "TYPE", kind: ["f32", "bf16", "f16"] },
+    help: "f32, bf16 or f16: how the way forward is kept for the way back (default: f32)",
   },
   {
     name: "recompute",

@@ -89,6 +89,7 @@ export function dataParallel(
     "recompute",
     "loss",
     "lossScale",
+    "keep",
   ]);
   if (!Number.isSafeInteger(bucketBytes) || bucketBytes < 4)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `data parallel: bucketBytes must be a whole number of at least 4, got ${bucketBytes}`, {
