@@ -98,9 +98,10 @@ function peftContents(name: string, model: Model, adapter: AdapterToWrite): { co
   return { config: withRanks(name, settled, files, others), tensors };
 }
 
-/** As the configuration has them where it names all that is saved: PEFT puts a head of several modules under one name. */
+/** As the configuration has them where it names all that is saved: PEFT takes any end of a name, and puts a head of several modules under one. */
 function savedModules({ modulesToSave }: PeftConfig, saved: readonly string[]): readonly string[] | undefined {
-  const isNamed = (module: string): boolean => (modulesToSave ?? []).some((name) => `.${module}.`.includes(`.${name}.`));
+  const isNamed = (module: string): boolean =>
+    (modulesToSave ?? []).some((name) => module.endsWith(name) || `.${module}.`.includes(`.${name}.`));
   if (saved.every(isNamed)) return modulesToSave;
   return [...new Set(saved.map((module) => module.replace(/^classifier\..*/, "classifier")))];
 }
@@ -235,6 +236,8 @@ function wholeModules(name: string, config: PeftConfig, all: readonly ModuleTens
     for (const { weight, rows } of present) putRowsInto(target, replaced!.get(weight)!, rows);
     whole.set(module.name, { ...target, values: target.values.map((value) => value - module.offset) });
   }
+  for (const weight of left)
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `${name}: PEFT has no module for the weight "${weight}"; save the whole model`, { weight });
   for (const module of whole.keys())
     if (module.endsWith(".bias") && config.type !== "LN_TUNING" && !trainsBiases(config) && !whole.has(module.replace(/bias$/, "weight")))
       throw new FrugalError("FRUGAL_UNSUPPORTED", `${name}: PEFT saves no bias by itself (${module}); save the whole model`, { module });
