@@ -184,6 +184,41 @@ describe("logits and forward", () => {
   });
 });
 
+describe("adapters", () => {
+  const adapter = fileURLToPath(new URL("../../testing/fixtures/adapters/lora", import.meta.url));
+  const row = async (...args: string[]): Promise<number[]> =>
+    ((await json("logits", ...args, "--ids", "7,11,23", "--kv", "f32", ...reference))["rows"] as number[][])[0]!;
+  const distance = (a: readonly number[], b: readonly number[]): number => Math.max(...a.map((x, i) => Math.abs(x - b[i]!)));
+
+  test("stand beside a model, are made part of it, and are written for others", async () => {
+    const [plain, tuned] = [await row(directory), await row(directory, "--adapter", adapter)];
+    expect(distance(plain, tuned)).toBeGreaterThan(0.1);
+    const out = join(frugal.folder, "merged");
+    const merged = await json("merge", directory, adapter, out, "--format", "F32");
+    expect(merged).toEqual({ out, changed: 21, formats: { F32: 29 } });
+    expect(distance(await row(out), tuned)).toBeLessThan(1e-3);
+    const file = join(frugal.folder, "adapter.gguf");
+    expect(await json("merge", gguf, adapter, file, "--adapter-only")).toEqual({ out: file });
+    expect(distance(await row(gguf, "--adapter", file), await row(gguf, "--adapter", adapter))).toBeLessThan(1e-4);
+    const text = await json("run", gguf, "the", "--adapter", file, "--max-tokens", "3", ...reference);
+    expect(text["ids"]).toHaveLength(3);
+  });
+
+  test.each([
+    [["merge", directory, adapter], 2, "merge: OUT is missing"],
+    [["merge", directory, adapter, "x", "--adapter-only", "--format", "F16"], 2, "--adapter-only writes no model"],
+    [["merge", directory, adapter, "x", "--format", "Q4K"], 1, "did you mean Q4_K"],
+    [["merge", directory, join(directory, "none"), "x"], 1, "there is no such adapter"],
+    [["merge", join(families, "qwen-2"), adapter, "x"], 1, "the adapter was made for another base"],
+    [["logits", join(families, "gpt-2"), "--ids", "1", "--adapter", adapter, ...reference], 1, "it was made for another base"],
+    [["logits", directory, "--ids", "1", "--adapter", adapter, "--adapter-alpha", "2", ...reference], 1, "says its own alpha"],
+  ])("%j fails with a message", async (args, wanted, message) => {
+    const { code, stderr } = await frugal.run(args);
+    expect([code, stderr.trimEnd().split("\n").length]).toEqual([wanted, 1]);
+    expect(stderr).toContain(message);
+  });
+});
+
 describe("text", () => {
   test("tokenize and detokenize", async () => {
     const { ids, pieces } = (await json("tokenize", gguf, "the cat")) as { ids: number[]; pieces: string[] };

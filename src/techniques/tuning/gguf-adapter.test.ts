@@ -31,8 +31,11 @@ async function adapterFile(name: string): Promise<string> {
   const checkpoint = await openFixture({ name: base, kind: "gguf" });
   const model = openModel(checkpoint);
   const out = join(folder, `${name}.gguf`);
-  await writeGgufAdapter(out, checkpoint, model, await openAdapter(path, checkpoint, model));
-  await checkpoint.close();
+  try {
+    await writeGgufAdapter(out, checkpoint, model, await openAdapter(path, checkpoint, model));
+  } finally {
+    await checkpoint.close();
+  }
   return out;
 }
 

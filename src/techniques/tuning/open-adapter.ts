@@ -9,7 +9,7 @@ import type { Adapter } from "./adapter.ts";
 import { adaptedModel, withFurther } from "./adapted-model.ts";
 import { expectBase, fingerprintKey, parseFingerprint } from "./base-fingerprint.ts";
 import { readGgufAdapter } from "./gguf-adapter.ts";
-import { readPeftAdapter } from "./peft-files.ts";
+import { ownAlpha, readPeftAdapter } from "./peft-files.ts";
 
 export interface OpenAdapterOptions {
   /** Of a file of tensors without `adapter_config.json`: what is divided by the rank to give LoRA's scale. */
@@ -29,6 +29,7 @@ export async function openAdapter(
 ): Promise<Adapter> {
   const options = signal === undefined ? {} : { signal };
   if (path.endsWith(".gguf")) {
+    if (alpha !== undefined) throw ownAlpha(path);
     const source = await openFile(path);
     try {
       const file = await readGguf(source, options);

@@ -22,6 +22,7 @@ type Parts = Map<PeftPart, StoredTensor>;
  * lacks), FRUGAL_UNSUPPORTED for a tensor that Frugal cannot use, FRUGAL_BAD_FILE where tensors and configuration disagree.
  */
 export async function readPeftAdapter(name: string, file: PeftFile, model: Model, options: ReadAdapterOptions = {}): Promise<Adapter> {
+  if (file.config !== undefined && options.alpha !== undefined) throw ownAlpha(name);
   const modules = adaptedModules(name, file);
   const config = file.config ?? inferredConfig(name, modules, options);
   const known = knownModules(model);
@@ -63,6 +64,9 @@ export async function readPeftAdapter(name: string, file: PeftFile, model: Model
   if (config.type === "VERA") expectProjection(name, weights);
   return { config, weights, scales, replaced, further, sharedRows, feedForward };
 }
+
+export const ownAlpha = (name: string): FrugalError =>
+  new FrugalError("FRUGAL_BAD_ARGUMENT", `${name}: says its own alpha; leave the other one away`, { option: "alpha" });
 
 /** The file's tensors by module. Throws FRUGAL_UNSUPPORTED for one that is no part of an adapter. */
 function adaptedModules(name: string, file: PeftFile): Map<string, Parts> {
