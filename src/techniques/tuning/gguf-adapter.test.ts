@@ -10,8 +10,8 @@ import { adapterFixtures, distance, logitsOf } from "../../../testing/adapters.t
 import { openFixture } from "../../../testing/families.ts";
 import { openGguf } from "../../formats/gguf/split.ts";
 import { writeGguf } from "../../formats/gguf/write.ts";
-import { load } from "../../load.ts";
 import { openModel } from "../../models/index.ts";
+import { load } from "../../serving/model.ts";
 import { formatByName } from "../../tensor/formats/index.ts";
 import type { MetadataValue } from "../../tensor/strings.ts";
 import { writeGgufAdapter } from "./gguf-adapter.ts";
@@ -145,7 +145,7 @@ test.skipIf(!existsSync(completion)).each(sameText)("llama.cpp (LLAMA_COMPLETION
   let stdout = "";
   for (let tries = 0; tries < 20 && !stdout.endsWith("\n\n"); tries++)
     stdout = spawnSync(completion, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).stdout;
-  await using ours = await load(model, { adapter, backend: "reference" });
+  await using ours = await load(model, { backend: "reference" }, { open: (checkpoint) => openAdaptedModel(adapter, checkpoint) });
   const { text } = await ours.generate("the day was", { maxTokens: 10, temperature: 0 });
   expect(stdout.trimEnd()).toBe(`the day was${text.trimEnd()}`);
 });

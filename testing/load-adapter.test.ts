@@ -1,10 +1,10 @@
 /** `load` with an adapter, as programs use it. */
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { adapterCases, adapterFixtures, distance } from "../testing/adapters.ts";
-import { load } from "./load.ts";
+import { adapterCases, adapterFixtures, distance } from "./adapters.ts";
+import { load } from "../src/index.ts";
 
-const families = fileURLToPath(new URL("../testing/fixtures/families/", import.meta.url));
+const families = fileURLToPath(new URL("./fixtures/families/", import.meta.url));
 const fixture = adapterFixtures.find(({ name }) => name === "lora")!;
 const base = `${families}llama-3`;
 
