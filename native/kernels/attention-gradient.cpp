@@ -23,8 +23,13 @@ KERNEL(attention_gradient) {
   using namespace frugal::FRUGAL_ISA;
   const Array &q = step.arrays[0], &k = step.arrays[1], &v = step.arrays[2], &offsets = step.arrays[3], &dy = step.arrays[4],
               &dq = step.arrays[5], &dk = step.arrays[6], &dv = step.arrays[7];
-  const GradientRule rule{step.integers[0], step.integers[1], step.integers[2],  step.integers[3] != 0,
-                          step.numbers[0],  step.numbers[1],  step.number_count > 2 ? step.numbers + 2 : nullptr};
+  const GradientRule rule{step.integers[0],
+                          step.integers[1],
+                          step.integers[2],
+                          step.integers[3] != 0,
+                          step.numbers[0],
+                          step.numbers[1],
+                          step.number_count > 2 ? step.numbers + 2 : nullptr};
   const int64_t size = q.last() / rule.heads, value_size = dy.last() / rule.heads, group = rule.heads / rule.key_heads;
   const int64_t q_stride = q.last(), k_stride = k.last(), v_stride = v.last(), y_stride = dy.last();
   const size_t own = (2 * kQueries * kKeys + 3 * kQueries) * 4;
@@ -58,14 +63,14 @@ KERNEL(attention_gradient) {
         const float slope = rule.slopes ? rule.slopes[head] : 0;
         // Scores and dP of keys [j0, j1).
         const auto compute = [&](int64_t j0, int64_t j1) {
-          gemm({queries, q_stride, 1}, {keys + j0 * k_stride, 1, k_stride}, count, 0, j1 - j0, size, {scores, kKeys, rule.scale}, step.scratch);
+          gemm({queries, q_stride, 1}, {keys + j0 * k_stride, 1, k_stride}, count, 0, j1 - j0, size, {scores, kKeys, rule.scale},
+               step.scratch);
           gemm({upper, y_stride, 1}, {values + j0 * v_stride, 1, v_stride}, count, 0, j1 - j0, value_size, {slants, kKeys}, step.scratch);
           for (int64_t r = 0; r < count; ++r) {
             float* row = scores + r * kKeys;
             if (rule.softcap > 0)
-              each(row, j1 - j0, 0, [&](F32 x, int64_t i, int n) {
-                store_first(row + i, n, splat(rule.softcap) * tanh(x / splat(rule.softcap)));
-              });
+              each(row, j1 - j0, 0,
+                   [&](F32 x, int64_t i, int n) { store_first(row + i, n, splat(rule.softcap) * tanh(x / splat(rule.softcap))); });
             if (slope != 0)
               for (int64_t j = j0; j < j1; ++j) row[j - j0] += slope * float(j - (i0 + r));
             if (rule.causal && j1 > i0 + r + 1)

@@ -36,7 +36,7 @@ constexpr size_t kGemmScratch = (16 * kPanelRows * kInner + kBlockColumns * kInn
 typedef float Quad __attribute__((vector_size(16)));
 
 // Four rows of p, `stride` apart, as columns of `to`: to[k * width + 0..3].
-static inline void interleave_quad(const float* const* rows, int64_t count, float* to, int64_t width) {
+static inline void interleave_quad(const float* const* rows, int64_t count, float* __restrict to, int64_t width) {
   int64_t k = 0;
   for (; k + 4 <= count; k += 4) {
     Quad a, b, c, d;
@@ -66,15 +66,25 @@ static inline void interleave(const float* p, int64_t stride, int64_t lines, int
 // A tile's worth of rows of A: to[k * kPanelRows + i].
 static inline void pack_left(const Left& a, int64_t m, int64_t rows, int64_t k, int64_t count, float* to) {
   if (a.column == 1) return interleave(a.p + m * a.row + k, a.row, rows, count, to, kPanelRows);
-  for (int64_t i = 0; i < count; ++i) {
-    memcpy(to + i * kPanelRows, a.p + (k + i) * a.column + m, size_t(rows) * 4);
-    for (int64_t r = rows; r < kPanelRows; ++r) to[i * kPanelRows + r] = 0;
-  }
+  // What lies behind the rows of a panel is never read.
+  const float* from = a.p + k * a.column + m;
+  if (rows == kTileRows)
+    for (int64_t i = 0; i < count; ++i) memcpy(to + i * kPanelRows, from + i * a.column, kTileRows * 4);
+  else
+    for (int64_t i = 0; i < count; ++i) memcpy(to + i * kPanelRows, from + i * a.column, size_t(rows) * 4);
 }
 
 // A tile's worth of columns of B: to[k * kTileColumns + n].
 static inline void pack_right(const Right& b, int64_t k, int64_t count, int64_t n, int64_t columns, float* to) {
   if (!b.matrix && b.row == 1) return interleave(b.p + n * b.column + k, b.column, columns, count, to, kTileColumns);
+  if (!b.matrix && columns == kTileColumns) {
+    const float* from = b.p + k * b.row + n;
+    for (int64_t i = 0; i < count; ++i, from += b.row, to += kTileColumns) {
+      store(to, load(from));
+      store(to + kLanes, load(from + kLanes));
+    }
+    return;
+  }
   if (!b.matrix) {
     for (int64_t i = 0; i < count; ++i) {
       memcpy(to + i * kTileColumns, b.p + (k + i) * b.row + n, size_t(columns) * 4);
@@ -122,6 +132,15 @@ template <int M> static inline void gemm_tile(const float* a, const float* b, in
       sums[i][0] = fma(v, low, sums[i][0]);
       sums[i][1] = fma(v, high, sums[i][1]);
     }
+  }
+  if (columns == kTileColumns && p.alpha == 1 && !(ends && residual)) {
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i) {
+      float* to = c + i * stride;
+      store(to, starts ? sums[i][0] : load(to) + sums[i][0]);
+      store(to + kLanes, starts ? sums[i][1] : load(to + kLanes) + sums[i][1]);
+    }
+    return;
   }
   for (int i = 0; i < M; ++i)
     for (int half = 0; half < 2; ++half) {

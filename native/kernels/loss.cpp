@@ -131,8 +131,8 @@ KERNEL(linear_cross_entropy) {
       Right part_of_table = back;
       if (!table.matrix) part_of_table.p += from * inner;
       else part_of_table.first = from;
-      gemm({logits, part, 1}, part_of_table, count, 0, inner, until - from,
-           {dx.f() + first * inner, inner, 1, nullptr, 0, from > 0}, step.scratch);
+      gemm({logits, part, 1}, part_of_table, count, 0, inner, until - from, {dx.f() + first * inner, inner, 1, nullptr, 0, from > 0},
+           step.scratch);
     }
   });
 }

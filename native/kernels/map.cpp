@@ -9,8 +9,22 @@
 namespace frugal::FRUGAL_ISA {
 
 enum MapKind : int {
-  kMapAdd, kMapSub, kMapMul, kMapDiv, kMapMaximum, kMapLess, kMapScale, kMapExp, kMapLog, kMapSqrt, kMapTanh, kMapErf, kMapSin, kMapCos,
-  kMapSelect, kMapCopy,
+  kMapAdd,
+  kMapSub,
+  kMapMul,
+  kMapDiv,
+  kMapMaximum,
+  kMapLess,
+  kMapScale,
+  kMapExp,
+  kMapLog,
+  kMapSqrt,
+  kMapTanh,
+  kMapErf,
+  kMapSin,
+  kMapCos,
+  kMapSelect,
+  kMapCopy,
   kMapGate,  // and the kinds of gate.h behind it
 };
 constexpr int64_t kPiece = 256;
@@ -46,8 +60,7 @@ static inline void map_piece(int kind, float* to, const float* a, const float* b
     case kMapErf: return over(to, n, [&](int64_t i) { return erf(load(a + i)); });
     case kMapSin: return over(to, n, [&](int64_t i) { return turned(load(a + i), true); });
     case kMapCos: return over(to, n, [&](int64_t i) { return turned(load(a + i), false); });
-    case kMapSelect:
-      return over(to, n, [&](int64_t i) { return load(a + i) != splat(0) ? load(b + i) : load(c + i); });
+    case kMapSelect: return over(to, n, [&](int64_t i) { return load(a + i) != splat(0) ? load(b + i) : load(c + i); });
     case kMapCopy: return over(to, n, [&](int64_t i) { return load(a + i); });
     default: return over(to, n, [&](int64_t i) { return gated(kind - kMapGate, load(a + i)); });
   }

@@ -5,9 +5,10 @@ namespace frugal::FRUGAL_ISA {
 
 // Calls f(first element, stride, count, index of the line) for every line of x along the axis.
 template <class F> static inline void each_line(const Step& step, const Array& x, int axis, F f) {
-  int64_t inner = 1;
+  int64_t inner = 1, lines = 1;
   for (int d = axis + 1; d < x.rank; ++d) inner *= x.dim[d];
-  const int64_t count = x.dim[axis], lines = count > 0 ? x.size() / count : 0;
+  for (int d = 0; d < x.rank; ++d) lines *= d == axis ? 1 : x.dim[d];  // of nothing, too
+  const int64_t count = x.dim[axis];
   share(step, lines, row_grain(count), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) f(x.f() + r / inner * inner * count + r % inner, inner, count, r);
   });
@@ -31,14 +32,15 @@ KERNEL(sum) {
     return;
   }
   // Lines lie side by side: a vector of them at a time, each in order.
-  const int64_t count = x.dim[step.integers[0]], blocks = (inner + 63) / 64, outer = y.size() / inner;
+  const int64_t count = x.dim[step.integers[0]], blocks = (inner + 63) / 64, outer = inner > 0 ? y.size() / inner : 0;
   share(step, outer * blocks, row_grain(64 * count), [&](int64_t first, int64_t last) {
     for (int64_t at = first; at < last; ++at) {
       const int64_t from = at % blocks * 64, n = inner - from < 64 ? inner - from : 64;
       const float* lines = x.f() + at / blocks * count * inner + from;
       float totals[64] = {};
       for (int64_t i = 0; i < count; ++i)
-        each(lines + i * inner, n, 0, [&](F32 v, int64_t k, int some) { store_first(totals + k, some, load_first(totals + k, some, 0) + v); });
+        each(lines + i * inner, n, 0,
+             [&](F32 v, int64_t k, int some) { store_first(totals + k, some, load_first(totals + k, some, 0) + v); });
       memcpy(y.f() + at / blocks * inner + from, totals, size_t(n) * 4);
     }
   });
@@ -54,7 +56,8 @@ KERNEL(dot_parts) {
     for (int64_t piece = first; piece < last; ++piece) {
       const int64_t from = piece * 4096, n = size - from < 4096 ? size - from : 4096;
       F32 sums = splat(0);
-      each(x.f() + from, n > 0 ? n : 0, 0, [&](F32 v, int64_t i, int some) { sums = fma(v, load_first(other.f() + from + i, some, 0), sums); });
+      each(x.f() + from, n > 0 ? n : 0, 0,
+           [&](F32 v, int64_t i, int some) { sums = fma(v, load_first(other.f() + from + i, some, 0), sums); });
       y.f()[piece] = sum(sums);
     }
   });
