@@ -62,15 +62,17 @@ bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std:
   array = Array();
   if (operand.space == kNothing) return true;
   array.rank = operand.rank;
-  int64_t count = 1;
+  // Of all sizes but zeros, whose products kernels form too; `count` is 0 where one is.
+  int64_t most = 1, count = 1;
   for (int d = 0; d < operand.rank; ++d) {
     int64_t n = operand.dim[d][0];
     for (int s = 0; s < 4; ++s) {
       n += int64_t(operand.dim[d][s + 1]) * symbols[s];
       if (n > kMostElements || n < -kMostElements) return false;
     }
-    if (n < 0 || (n > 0 && count > kMostElements / n)) return false;
+    if (n < 0 || (n > 0 && most > kMostElements / n)) return false;
     array.dim[d] = n;
+    most *= n > 0 ? n : 1;
     count *= n;
   }
   const size_t index = size_t(operand.index);

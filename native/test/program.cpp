@@ -143,6 +143,7 @@ KERNEL_TEST(program_refuses_operands) {
       {"a negative size", {kArena, 0, 0, {-4, 8}}},
       {"two negative sizes", {kArena, 0, 0, {-4, -8}}},
       {"sizes whose product overflows", {kArena, 0, 0, {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX}}},
+      {"nothing of sizes whose product overflows", {kArena, 0, 0, {0, INT32_MAX, INT32_MAX, INT32_MAX}}},
       {"a product of 2^64", {kArena, 0, 0, {1 << 16, 1 << 16, 1 << 16, 1 << 16}}},
   };
   for (const Broken& broken : all) {
