@@ -223,7 +223,8 @@ struct Checker {
   // The rules of kernels that training needs.
   bool map() const {
     const int inputs = integer(0), results = integer(1), registers = integer(2);
-    if (inputs < 0 || results < 1 || registers < 1 || registers > 64 || step.array_count != inputs + results || inputs > registers) return false;
+    if (inputs < 0 || results < 1 || registers < 1 || registers > 64 || step.array_count != inputs + results || inputs > registers)
+      return false;
     const int words = step.integer_count - 3 - results, count = words / 5;
     if (words < 0 || words % 5 != 0 || step.number_count != 2 * count || !all_numbers(0, step.array_count)) return false;
     for (int i = 0; i < count; ++i) {
@@ -233,7 +234,8 @@ struct Checker {
         if (at[k] < 0 || at[k] >= registers) return false;
     }
     for (int i = 0; i < results; ++i)
-      if (integer(3 + words + i) < 0 || integer(3 + words + i) >= registers || !same_shape((*this)[inputs + i], (*this)[inputs])) return false;
+      if (integer(3 + words + i) < 0 || integer(3 + words + i) >= registers || !same_shape((*this)[inputs + i], (*this)[inputs]))
+        return false;
     for (int i = 0; i < inputs; ++i)
       if (!spreads((*this)[i], (*this)[inputs])) return false;
     return true;
@@ -266,7 +268,8 @@ struct Checker {
            (*this)[2].size() == rows && (*this)[3].size() == rows && (*this)[4].size() == rows && is_table((*this)[5], x, integer(0));
   }
   bool dot_parts() const {
-    return counts(3, 0, 0) && all_numbers(0, 3) && same_size((*this)[0], (*this)[1]) && (*this)[2].size() == ((*this)[0].size() + 4095) / 4096;
+    return counts(3, 0, 0) && all_numbers(0, 3) && same_size((*this)[0], (*this)[1]) &&
+           (*this)[2].size() == ((*this)[0].size() + 4095) / 4096;
   }
   bool norm_gradient(bool rms) const {
     if (!counts(5, rms ? 1 : 0, 1) || !all_numbers(0, 3) || (rms && integer(0) < 1)) return false;
@@ -274,10 +277,11 @@ struct Checker {
     const int64_t groups = rms ? integer(0) : 1;
     return x.last() > 0 && x.last() % groups == 0 && weight.size() == weight.last() &&
            (weight.last() == x.last() / groups || weight.last() == x.last()) && same_size(x, (*this)[2]) && maybe(3, x.size()) &&
-           maybe(4, 64 * weight.last());
+           maybe(4, 64 * weight.last()) && (absent((*this)[4]) || (*this)[4].last() == weight.last());
   }
   bool attention_gradient() const {
-    if (step.array_count != 8 || step.integer_count != 4 || !all_numbers(0, 5) || integer(0) < 1 || integer(1) < 1 || integer(2) < 0) return false;
+    if (step.array_count != 8 || step.integer_count != 4 || !all_numbers(0, 5) || integer(0) < 1 || integer(1) < 1 || integer(2) < 0)
+      return false;
     const Array &q = (*this)[0], &k = (*this)[1], &v = (*this)[2], &dy = (*this)[4];
     const int64_t all = integer(0), key_heads = integer(1);
     if (all % key_heads != 0 || q.last() % all != 0 || dy.last() % all != 0 || (step.number_count != 2 && step.number_count != 2 + all))
