@@ -1,8 +1,6 @@
 // Products of float matrices against sums in double: every way of storing the operands, alone and with what is added.
-#include <math.h>
-
+#include "compare.h"
 #include "stored.h"
-#include "trial.h"
 
 namespace frugal::test {
 
@@ -52,6 +50,33 @@ KERNEL_TEST(gemm) {
         check_gemm(set, 2, s, x_turned, w_turned, -0.5f, true);
       }
   check_gemm(set, 2, {5, 6, 0}, false, false, 1, true);
+}
+
+// What a product adds to lies in its result already: the same bits whatever the threads, and with a residual instead.
+KERNEL_TEST(gemm_adds) {
+  for (const Shape& s : {Shape{2, 3, 4}, Shape{150, 90, 33}, Shape{40, 300, 600}, Shape{5, 70, 0}, Shape{0, 5, 3}, Shape{5, 0, 3}}) {
+    describe(print("%s %lld x %lld x %lld", set.name, whole(s.m), whole(s.n), whole(s.k)));
+    Random random(s.m);
+    const std::vector<float> x = random.normals(s.m * s.k), w = random.normals(s.n * s.k), r = random.normals(s.m * s.n);
+    const Results got = with_any_threads([&](int threads) {
+      Trial trial(set, threads);
+      trial.scratch(size_t(4) << 20);
+      const Place a = trial.input(x, {s.m, s.k}), b = trial.input(w, {s.n, s.k}), held = trial.input(r, {s.m, s.n}),
+                  y = trial.output({s.m, s.n}), added = trial.output({s.m, s.n}), bare = trial.output({s.m, s.n});
+      trial.step(kKernel_copy, {held, added});
+      trial.step(kKernel_gemm, {a, b, y, held}, {0, 0, 0}, {0.5f});
+      trial.step(kKernel_gemm, {a, b, added, nothing()}, {0, 0, 1}, {0.5f});
+      trial.step(kKernel_gemm, {a, b, bare, nothing()}, {0, 0, 0}, {0.5f});
+      trial.must_run();
+      return Results{trial.copy(y), trial.copy(added), trial.copy(bare)};
+    });
+    for (size_t i = 0; i < r.size(); ++i) {
+      const float wanted = got[2][i] + r[i];
+      for (const size_t which : {0, 1})
+        CHECK(fabsf(got[which][i] - wanted) <= 1e-5f * fmaxf(fabsf(wanted), float(s.k)), "result %zu, element %zu: %g, not %g", which, i,
+              got[which][i], wanted);
+    }
+  }
 }
 
 // Packed weights as they are and turned, against the decoded numbers.

@@ -99,32 +99,4 @@ KERNEL_TEST(products_together) {
     }
 }
 
-KERNEL_TEST(product_of_activations) {
-  for (const int64_t rows : {1, 2, 5, 16, 23})
-    for (const int64_t outputs : {1, 16, 37})
-      for (const int64_t inputs : {1, 7, 64}) {
-        describe(print("%s, %lld x %lld, %lld inputs", set.name, whole(rows), whole(outputs), whole(inputs)));
-        Random random(rows);
-        const auto x = random.normals(rows * inputs), w = random.normals(outputs * inputs);
-        std::vector<float> first;
-        for (const int threads : kThreadCounts) {
-          Trial trial(set, threads);
-          const Place y = trial.output({rows, outputs});
-          trial.step(kKernel_matmul, {trial.input(x, {rows, inputs}), trial.input(w, {outputs, inputs}), y});
-          trial.must_run();
-          for (int64_t i = 0; i < rows * outputs; ++i) {
-            double sum = 0, magnitude = 0;
-            for (int64_t k = 0; k < inputs; ++k) {
-              const double term = double(x[size_t(i / outputs * inputs + k)]) * w[size_t(i % outputs * inputs + k)];
-              sum += term, magnitude += fabs(term);
-            }
-            CHECK(fabs(trial.floats(y)[i] - sum) <= double(inputs + 1) * 0x1p-24 * magnitude, "element %lld: %.9g, should be %.9g",
-                  whole(i), trial.floats(y)[i], sum);
-          }
-          if (first.empty()) first = trial.copy(y);
-          CHECK(trial.copy(y) == first, "%d threads change the result", threads);
-        }
-      }
-}
-
 }  // namespace frugal::test
