@@ -47,7 +47,9 @@ describe("differentiate", () => {
 
   it("multiplies with the seed", async () => {
     expect(await numbers(differentiate(b.mul(x, x), [x], { seed: b.scale(x, { by: 0, plus: 10 }) }), [2, 3])).toEqual([[40, 60]]);
-    expect(() => differentiate(x, [x], { seed: b.constant(Float32Array.of(1), [1]) })).toThrow(/seed must have the loss's shape \[T\], got \[1\]/);
+    expect(() => differentiate(x, [x], { seed: b.constant(Float32Array.of(1), [1]) })).toThrow(
+      /seed must have the loss's shape \[T\], got \[1\]/,
+    );
   });
 
   it("can be repeated", async () => {

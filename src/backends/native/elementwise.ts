@@ -1,5 +1,5 @@
 /** Chains of maps become one step: which values join, and the small program that native/kernels/map.cpp runs for them. */
-import { type Dims, sameDims } from "../../graph/dim.ts";
+import { sameDims } from "../../graph/dim.ts";
 import type { Value } from "../../graph/value.ts";
 import { gates } from "./words.ts";
 
@@ -140,6 +140,3 @@ export function mapProgram(
     numbers,
   };
 }
-
-/** The shape all results of a group have. */
-export const shapeOfGroup = (group: ReadonlySet<Value>): Dims => [...group][0]!.shape;
