@@ -339,8 +339,8 @@ static bool works_in_place(int kernel) {
 }
 static bool results_apart(const Step& step) {
   for (int i = 0; i < step.array_count; ++i) {
-    if (!is_written(step, i)) continue;
     const Array& y = step.arrays[i];
+    if (!is_written(step, i) || !y.data) continue;
     for (int j = 0; j < step.array_count; ++j) {
       const Array& x = step.arrays[j];
       if (j == i || !x.data || x.f() >= y.f() + y.size() || y.f() >= x.f() + x.size()) continue;
