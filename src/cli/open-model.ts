@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 import type { CacheFormat } from "../backends/backend.ts";
 import type { LoadOptions, ModelParts, StepLimits } from "../serving/load-parts.ts";
-import { printBytes } from "../serving/byte-size.ts";
+import { printBytes } from "../tensor/byte-size.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Given } from "./command.ts";
 import { hubSettings } from "./hub-settings.ts";

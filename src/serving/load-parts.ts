@@ -6,7 +6,7 @@ import type { Checkpoint, Model } from "../models/family.ts";
 import { openModel } from "../models/index.ts";
 import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
-import { byteSize, printBytes } from "./byte-size.ts";
+import { byteSize, printBytes } from "../tensor/byte-size.ts";
 import { cacheBytesPerToken } from "./cache-needs.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { type HubSettings, openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "../models/open-checkpoint.ts";

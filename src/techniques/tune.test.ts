@@ -205,6 +205,7 @@ describe("settings", () => {
   test.each([
     ["rows", { rows: 8 }],
     ["recompute", { recompute: 2 }],
+    ["memory", { memory: "1GB" }],
   ])("%s changes memory, not the losses", async (_, more) => {
     for (const [i, loss] of (await losses(more)).entries()) expect(Math.abs(loss - (await usual)[i]!)).toBeLessThan(1e-5);
   });

@@ -40,6 +40,8 @@ export interface TrainingSettings {
   readonly seed?: number;
   /** Cuts the forward pass into so many parts, of which all but the last are computed twice to save memory. */
   readonly recompute?: number;
+  /** The most memory a step may use, as bytes or text like "2GB": as much of it is computed twice as that asks for. Default: no limit. */
+  readonly memory?: number | string;
   /** Lines that are no examples. Default "refuse". */
   readonly badLines?: "refuse" | "skip";
   /** Examples longer than the context. Default "refuse". */
@@ -97,6 +99,7 @@ export const settingShapes: Readonly<Record<keyof TrainingSettings, JsonField>> 
   order: { kind: "choice", of: ["file", "shuffled"] },
   seed: { kind: "number", from: 0, whole: true },
   recompute: { kind: "number", from: 2, whole: true },
+  memory: { kind: "either", of: [{ kind: "text" }, { kind: "number", from: 1 }] },
   badLines: { kind: "choice", of: ["refuse", "skip"] },
   tooLong: { kind: "choice", of: ["refuse", "skip", "truncate"] },
   evaluateEvery: count,

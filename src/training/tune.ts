@@ -6,6 +6,7 @@ import { type Graph, inOrder, sourceName } from "../graph/value.ts";
 import type { Model } from "../models/family.ts";
 import { createBuilder } from "../ops/builder.ts";
 import { type Awaitable, startAwaitable } from "../tensor/awaitable.ts";
+import { byteSize } from "../tensor/byte-size.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { size } from "../tensor/shape.ts";
 import type { ByteSource } from "../tensor/source.ts";
@@ -26,6 +27,7 @@ import { type RunStore, runTraining, type TrainingProgress, type TrainingResult 
 import { createSchedule } from "./schedules.ts";
 import { gradientStepper, type Stepper } from "./stepper.ts";
 import type { TuningTechnique } from "./technique.ts";
+import { recomputeWithin } from "./recompute-budget.ts";
 import type { Trainable } from "./trainable.ts";
 import { createOptimizer, type Optimizer } from "./update-rules/index.ts";
 
@@ -282,17 +284,25 @@ interface Runner {
 async function runnerOf(job: TuneJob, model: Trainable, { splits, held, batches }: Data, signal: AbortSignal): Promise<Runner> {
   const { settings, parallel } = job;
   const { backend } = job.base;
-  const { clip, recompute, preference, precision = "f32" } = settings;
+  const { clip, memory, preference, precision = "f32" } = settings;
   const loss = preference === undefined ? {} : { loss: preferenceLoss };
-  const options: ProgramOptions = {
+  const plain: ProgramOptions = {
     clip,
     ...(precision === "f32" ? {} : { keep: precision }),
     ...(precision === "f16" ? { lossScale: true } : {}),
-    ...(recompute === undefined ? {} : { recompute: { segments: recompute, symbols: batches.caps } }),
     ...loss,
   };
   const evaluates = held !== undefined;
   const optimizer = optimizerOf(settings);
+  const recompute =
+    settings.recompute ??
+    (memory === undefined || optimizer.needs === "losses"
+      ? undefined
+      : recomputeWithin(byteSize("memory", memory), model, optimizer.rule, batches.caps, plain));
+  const options: ProgramOptions = {
+    ...plain,
+    ...(recompute === undefined ? {} : { recompute: { segments: recompute, symbols: batches.caps } }),
+  };
   const found: Runner = await (async () => {
     if (optimizer.needs === "losses") {
       if (clip !== undefined || recompute !== undefined || precision !== "f32" || !isAlone(job))
@@ -341,7 +351,7 @@ const usualRate = (hasTechnique: boolean, isNew: boolean): number => (isNew ? 1e
 
 /** What must be the same when a training is resumed: all that its numbers depend on. */
 function settingsOf({ base, settings, techniqueSettings }: TuneJob, data: DataReport, steps: number): JsonObject {
-  const { steps: _steps, saveEvery: _save, keep: _keep, rows, ...rest } = settings;
+  const { steps: _steps, saveEvery: _save, keep: _keep, memory: _memory, rows, ...rest } = settings;
   const { family, parameters, vocabularySize } = base.model;
   return {
     model: { family, parameters, vocabularySize },

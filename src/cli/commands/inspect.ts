@@ -1,6 +1,6 @@
 /** frugal inspect: what a model file holds and needs. Weights are not read. */
 import { openModel } from "../../models/index.ts";
-import { printBytes } from "../../serving/byte-size.ts";
+import { printBytes } from "../../tensor/byte-size.ts";
 import { type Amount, type Inspection, inspectModel } from "../../serving/inspect.ts";
 import { openCheckpoint } from "../../models/open-checkpoint.ts";
 import { type Command, model } from "../command.ts";

@@ -1,7 +1,7 @@
 /** frugal merge: an adapter made part of its base, or written in another format. */
 import { openModel } from "../../models/index.ts";
 import { openCheckpoint } from "../../models/open-checkpoint.ts";
-import { printBytes } from "../../serving/byte-size.ts";
+import { printBytes } from "../../tensor/byte-size.ts";
 import { adapterOptions, type Command, type Given, model, UsageError } from "../command.ts";
 import { hubSettings } from "../hub-settings.ts";
 import { interruptible } from "../open-model.ts";

@@ -1,6 +1,6 @@
 /** frugal pull: downloads a model into the cache. */
 import { pull as pullModel } from "../../formats/hub.ts";
-import { printBytes } from "../../serving/byte-size.ts";
+import { printBytes } from "../../tensor/byte-size.ts";
 import { type Command } from "../command.ts";
 import { hubSettings } from "../hub-settings.ts";
 import { interruptible } from "../open-model.ts";

@@ -95,6 +95,11 @@ const rateOptions: readonly OptionSpec[] = [
     value: { label: "N", kind: "integer", least: 2 },
     help: "cut the forward pass into N parts that are computed twice, to save memory",
   },
+  {
+    name: "memory",
+    value: { label: "SIZE", kind: "text" },
+    help: "the most a step may use, like 2GB: as much is computed twice as that asks for (default: no limit)",
+  },
 ];
 
 const lookOptions: readonly OptionSpec[] = [
@@ -208,6 +213,7 @@ function optionsOf(given: Given): TuneOptions {
     clip: given.number("clip"),
     precision: given.text("precision") as TrainingSettings["precision"],
     recompute: given.number("recompute"),
+    memory: given.text("memory"),
     evaluateEvery: given.number("eval-every"),
     patience: given.number("patience"),
     saveEvery: given.number("save-every"),

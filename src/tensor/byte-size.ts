@@ -1,5 +1,5 @@
 /** Sizes as people write them. */
-import { FrugalError } from "../tensor/error.ts";
+import { FrugalError } from "./error.ts";
 
 const units: Readonly<Record<string, number>> = {
   "": 1,
