@@ -79,6 +79,9 @@ struct Maker {
   void product(int kernel, int32_t rows);
   void cache_step(int kernel, int32_t rows);
   void rows_step(int kernel, int32_t rows);
+  void gemm_step(int32_t rows);
+  void map_step();
+  void training_step(int kernel, int32_t rows);
 };
 
 // The matrices of the model below: rows, inputs, type, experts.
@@ -128,6 +131,83 @@ void Maker::rows_step(int kernel, int32_t rows) {
       output({rows, heads * group * value_size});
   end(kernel, {heads * group, heads, bytes.below(5), bytes.below(2)}, {0.5f, float(bytes.below(3))});
 }
+void Maker::gemm_step(int32_t rows) {
+  const auto numbers = Content::numbers;
+  const bool x_turned = bytes.below(2), w_turned = bytes.below(2);
+  int32_t inner = bytes.below(40), columns = bytes.below(40);
+  const int which = bytes.below(8);
+  if (which < 4) inner = kMatrices[which][w_turned ? 0 : 1], columns = kMatrices[which][w_turned ? 1 : 0];
+  input(x_turned ? Dims{inner, rows} : Dims{rows, inner}, numbers);
+  if (which < 4) matrix(which);
+  else input(w_turned ? Dims{inner, columns} : Dims{columns, inner}, numbers);
+  output({rows, columns});
+  if (bytes.below(2)) input({rows, columns}, numbers);
+  else nothing();
+  end(kKernel_gemm, {x_turned, w_turned, bytes.below(2)}, {bytes.below(2) ? 1 : -0.5f});
+}
+// Two or three inputs, spread over up to two results, and any instructions over up to eight registers.
+void Maker::map_step() {
+  const int32_t inputs = 2 + bytes.below(2), results = 1 + bytes.below(2), registers = inputs + bytes.below(6);
+  const Dims y = {bytes.below(5), 1 + bytes.below(3), bytes.below(2) ? bytes.below(40) : 10 * bytes.below(60)};
+  for (int32_t i = 0; i < inputs; ++i) {
+    Dims x = y;
+    for (int32_t& dim : x) dim = bytes.below(4) ? dim : 1;
+    input(x, Content::numbers);
+  }
+  for (int32_t i = 0; i < results; ++i) output(y);
+  std::vector<int32_t> integers = {inputs, results, registers};
+  const int count = bytes.below(7);
+  for (int i = 0; i < count; ++i) {
+    integers.push_back(bytes.below(25));
+    for (int k = 0; k < 4; ++k) integers.push_back(bytes.below(registers));
+  }
+  for (int32_t i = 0; i < results; ++i) integers.push_back(bytes.below(registers));
+  end(kKernel_map, integers, std::vector<float>(size_t(2 * count), 0.5f));
+}
+// Kernels with results of which some may not be wanted.
+void Maker::training_step(int kernel, int32_t rows) {
+  const auto numbers = Content::numbers;
+  const auto maybe = [&](const Dims& dims) {
+    if (bytes.below(3)) output(dims);
+    else nothing();
+  };
+  if (kernel == kKernel_attention_gradient) {
+    const int32_t heads = 1 + bytes.below(2), group = 1 + bytes.below(2), size = 1 + bytes.below(9), value_size = 1 + bytes.below(9),
+                  sequences = 1 + bytes.below(3);
+    const Dims q = {rows, heads * group * size}, k = {rows, heads * size}, v = {rows, heads * value_size},
+               y = {rows, heads * group * value_size};
+    input(q, numbers), input(k, numbers), input(v, numbers), input({sequences + 1}, Content::offsets, rows), input(y, numbers);
+    maybe(q), maybe(k), maybe(v);
+    return end(kernel, {heads * group, heads, bytes.below(5), bytes.below(2)}, {0.5f, float(bytes.below(3))});
+  }
+  if (kernel == kKernel_rms_norm_gradient || kernel == kKernel_layer_norm_gradient) {
+    const bool rms = kernel == kKernel_rms_norm_gradient;
+    const int32_t groups = rms ? 1 + bytes.below(3) : 1, width = 1 + bytes.below(40), weights = bytes.below(2) ? width : groups * width;
+    const Dims x = {rows, groups * width};
+    input(x, numbers), input({rms ? weights : width}, numbers), input(x, numbers), maybe(x), maybe({64, rms ? weights : width});
+    return end(kernel, rms ? std::vector<int32_t>{groups} : std::vector<int32_t>{}, {1e-6f});
+  }
+  const int which = bytes.below(8);
+  const int32_t width = which < 4 ? kMatrices[which][1] : 1 + bytes.below(40),
+                classes = which < 4 ? kMatrices[which][0] : (1 + bytes.below(9)) * (bytes.below(4) ? 5 : 140);
+  if (kernel == kKernel_cross_entropy_errors) {
+    input({rows}, Content::small, classes), input({rows, 1}, numbers), maybe({rows, 1}), output({rows, classes});
+    return end(kernel);
+  }
+  const bool of_table = kernel == kKernel_linear_cross_entropy_table, has_seed = of_table || bytes.below(2);
+  input({rows, width}, numbers);
+  if (which < 4) matrix(which);
+  else input({classes, width}, numbers);
+  input({rows}, Content::small, classes);
+  if (has_seed) input({rows, 1}, numbers);
+  else nothing();
+  if (of_table) return input({rows}, numbers), output({classes, width}), end(kernel, {classes});
+  maybe({rows, 1});
+  if (has_seed) maybe({rows, width});
+  else nothing();
+  maybe({rows});
+  end(kernel, {classes});
+}
 void Maker::step(int kernel) {
   const int32_t rows = bytes.below(40), width = 1 + bytes.below(40), few = 1 + bytes.below(4);
   const Dims block = {rows, width}, cube = {rows, few, width};
@@ -141,7 +221,9 @@ void Maker::step(int kernel) {
     case kKernel_cache_attend: return cache_step(kernel, rows);
     case kKernel_attention_write:
     case kKernel_attention: return rows_step(kernel, rows);
-    case kKernel_matmul: return input(block, numbers), input({few, width}, numbers), output({rows, few}), end(kernel);
+    case kKernel_gemm: return gemm_step(rows);
+    case kKernel_expert_matmul:
+      return input(block, numbers), input({few, 3, width}, numbers), input({rows, 1}, Content::small, few), output({rows, 3}), end(kernel);
     case kKernel_gather: {
       if (bytes.below(2)) return matrix(0), input({rows}, Content::small, 5), output({rows, 7}), end(kernel, {5});
       return input({few, width}, numbers), input({rows}, Content::small, few), output(block), end(kernel, {-1});
@@ -170,7 +252,11 @@ void Maker::step(int kernel) {
     case kKernel_copy: return input(block, numbers), output(block), end(kernel);
     case kKernel_scatter_add: return input(block, numbers), input({rows}, Content::small, few), output({few, width}), end(kernel);
     case kKernel_sum:
-    case kKernel_peak: return input(cube, numbers), output({rows, 1, width}), end(kernel, {1});
+    case kKernel_peak: {
+      Dims reduced = cube;
+      reduced[size_t(axis)] = 1;
+      return input(cube, numbers), output(reduced), end(kernel, {axis});
+    }
     case kKernel_argmax: return input(block, numbers), output({rows}), end(kernel);
     case kKernel_pool:
       return input(block, numbers), input({few + 1}, Content::offsets, rows), output({few, width}), end(kernel, {bytes.below(4)});
@@ -180,6 +266,26 @@ void Maker::step(int kernel) {
       return input({rows, few + 2}, numbers), input({rows, few}, Content::small, few + 2), output({rows, few}),
              end(kernel, {bytes.below(2)});
     case kKernel_combine: return input({rows * few, width}, numbers), input({rows, few}, numbers), output(block), end(kernel);
+    case kKernel_map: return map_step();
+    case kKernel_cross_entropy_errors:
+    case kKernel_linear_cross_entropy:
+    case kKernel_linear_cross_entropy_table:
+    case kKernel_rms_norm_gradient:
+    case kKernel_layer_norm_gradient:
+    case kKernel_attention_gradient: return training_step(kernel, bytes.below(8) ? rows : 16 * rows);
+    case kKernel_dot_parts: {
+      const Dims all = {rows, few, 10 * width};
+      return input(all, numbers), input(all, numbers), output({int32_t(count(all) + 4095) / 4096}), end(kernel);
+    }
+    case kKernel_to_float: return input(block, Content::positions), output(block), end(kernel);
+    case kKernel_one_hot: return input({rows}, Content::small, width), output(block), end(kernel);
+    case kKernel_row_sequences: return input({few + 1}, Content::offsets, rows), output({rows}), end(kernel);
+    case kKernel_store_half: return input(block, numbers), output({rows, (width + 1) / 2}), end(kernel, {bytes.below(2)});
+    case kKernel_load_half: return input({rows, (width + 1) / 2}, numbers), output(block), end(kernel, {bytes.below(2)});
+    case kKernel_noise: return input({2}, Content::small, 1 << 16), output(block), end(kernel, {bytes.below(2), bytes.below(9)});
+    case kKernel_block_quantize: return input(cube, numbers), output({int32_t(count(cube) + 255) / 256, 66}), end(kernel, {bytes.below(2)});
+    case kKernel_block_dequantize:
+      return input({int32_t(count(cube) + 255) / 256, 66}, numbers), output(cube), end(kernel, {bytes.below(2)});
     default: return input(block, numbers), output(block), end(kernel);
   }
 }
@@ -197,7 +303,7 @@ void fuzz_programs(Bytes bytes) {
   std::atomic<int64_t> done{0};
   model.fill({}, sources, done, nullptr);
   const std::vector<int32_t> layers = {kLayers[0][0], kLayers[0][1], kLayers[0][2], kLayers[1][0], kLayers[1][1], kLayers[1][2]};
-  model.allocate(4096 * 4, 1 << (12 + bytes.below(5)), bytes.below(3), 4, layers);
+  model.allocate(4096 * 4, size_t(1) << (12 + (bytes.below(3) ? bytes.below(5) : 10)), bytes.below(3), 4, layers);
 
   Maker maker{bytes, {}, {}, {}, 0, {}};
   if (bytes.below(16) == 0) maker.words = bytes.words();
