@@ -210,7 +210,8 @@ async function main(): Promise<void> {
   const wanted = values.only?.split(",");
   const results: unknown[] = [];
   try {
-    say(`${describeMachine()}, ${threads} threads`);
+    const { processor, node } = describeMachine();
+    say(`${processor}, ${threads} threads, Node ${node}`);
     for (const [name, make] of Object.entries(claims)) {
       if (wanted !== undefined && !wanted.includes(name)) continue;
       const claim = make();
