@@ -36,7 +36,8 @@ it("gives the nearest level of each block's largest magnitude", () => {
         const first = i - (i % blockSize);
         const peak = given.subarray(first, first + blockSize).reduce((most, each) => Math.max(most, Math.abs(each)), 0);
         const least = levels.reduce((best, level) => Math.min(best, Math.abs(x - level * peak)), Infinity);
-        expect(Math.abs(back[i]! - x)).toBeLessThanOrEqual(least + 1e-6 * peak);
+        // The least number above 0 has no fractions.
+        expect(Math.abs(back[i]! - x)).toBeLessThanOrEqual(least + 1e-6 * peak + 2 ** -149);
       }
     }),
   );

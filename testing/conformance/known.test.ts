@@ -133,9 +133,32 @@ const known: readonly (readonly [string, Value, readonly number[]])[] = [
     [31, 42, 2.5, 3],
   ],
   ["cacheAttention", cached(2), [1, 1.5]],
+  ["attentionGradient", gradientOf("value"), [1.5, 0.5]],
+  ["attentionGradient", gradientOf("query"), [0, 0.5]],
+  ["attentionGradient", gradientOf("key"), [0, 0]],
+  // Philox4x32-10 of counter and key 0 (Random123's known answers): 6627e8d5 e169c58d bc57ac4c 9b00dbd8.
+  [
+    "noise",
+    b.noise(i(0, 0), { shape: [4], kind: "uniform", stream: 0 }),
+    [0x6627e8 / 2 ** 24, 0xe169c5 / 2 ** 24, 0xbc57ac / 2 ** 24, 0x9b00db / 2 ** 24],
+  ],
+  [
+    "blockDequantize",
+    b.blockDequantize(b.blockQuantize(v(1, -1, 0), { signed: true }), { shape: [3], signed: true }),
+    [1, Math.fround(-0.99296875), 0],
+  ],
+  ["blockQuantize", b.blockDequantize(b.blockQuantize(v(0, 2), { signed: false }), { shape: [2], signed: false }), [0, 2]],
+  ["storeHalf", b.storeHalf(f([[1, -2]]), { kind: "bf16" }), [0xc0003f80 | 0]],
+  ["loadHalf", b.loadHalf(b.constant(Int32Array.of(0xc0003c00 | 0), [1, 1]), { kind: "f16", channels: 2 }), [1, -2]],
   // The second row is at position 1, which the context of length 1 does not hold.
   ["cacheAttention", cached(1), [1, 1]],
 ];
+
+/** Two rows of one sequence with equal scores: the first sees its own value, the second the mean of both. */
+function gradientOf(of: "query" | "key" | "value"): Value {
+  const rule = { heads: 1, keyValueHeads: 1, headSize: 1, scale: 1, causal: true, of };
+  return b.attentionGradient(f([[0], [0]]), f([[3], [5]]), f([[1], [2]]), i(0, 2), f([[1], [1]]), rule);
+}
 
 /** Two rows of one sequence with equal scores: the mean of the values 1 and 2 that a row sees. */
 function cached(length: number): Value {
