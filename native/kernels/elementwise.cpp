@@ -1,6 +1,7 @@
 // Maps over numbers: two operands with broadcasting, one operand, gated units, selection.
 #include "gate.h"
 #include "kernel.h"
+#include "spread.h"
 
 namespace frugal::FRUGAL_ISA {
 
@@ -17,15 +18,6 @@ static inline F32 binary(int kind, F32 a, F32 b) {
     default: return a < b ? splat(1) : splat(0);
   }
 }
-static inline F32 lanewise(F32 x, bool sine) {
-  F32 y = x;
-  for (int i = 0; i < kLanes; ++i) {
-    float s, c;
-    sin_cos(x[i], &s, &c);
-    y[i] = sine ? s : c;
-  }
-  return y;
-}
 static inline F32 unary(int kind, F32 x, float by, float plus) {
   switch (kind) {
     case kScale: return x * splat(by) + splat(plus);
@@ -34,23 +26,9 @@ static inline F32 unary(int kind, F32 x, float by, float plus) {
     case kSqrt: return sqrt(x);
     case kTanhOf: return tanh(x);
     case kErf: return erf(x);
-    case kSin: return lanewise(x, true);
-    default: return lanewise(x, false);
+    case kSin: return sin_or_cos(x, true);
+    default: return sin_or_cos(x, false);
   }
-}
-
-// The offset of row `row` of y in `b`, whose dims are y's or 1, aligned at the right.
-static inline int64_t broadcast_row(const Array& y, const Array& b, int64_t row) {
-  int64_t offset = 0, stride = b.last();
-  for (int d = y.rank - 2; d >= 0; --d) {
-    const int in_b = d - (y.rank - b.rank);
-    const int64_t index = row % y.dim[d];
-    row /= y.dim[d];
-    if (in_b < 0) continue;
-    if (b.dim[in_b] != 1) offset += index * stride;
-    stride *= b.dim[in_b];
-  }
-  return offset;
 }
 
 }  // namespace frugal::FRUGAL_ISA
@@ -64,7 +42,7 @@ KERNEL(binary) {
   const bool one = b.last() == 1 && width != 1;
   share(step, y.rows(), row_grain(width), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
-      const float* from = b.f() + broadcast_row(y, b, r);
+      const float* from = b.f() + spread_row(y, b, r);
       each(a.f() + r * width, width, 0, [&](F32 v, int64_t i, int n) {
         store_first(y.f() + r * width + i, n, binary(step.integers[0], v, one ? splat(from[0]) : load_first(from + i, n, 1)));
       });

@@ -5,6 +5,7 @@
 // Registers 0.. hold the inputs. numbers: two for each instruction.
 #include "gate.h"
 #include "kernel.h"
+#include "spread.h"
 
 namespace frugal::FRUGAL_ISA {
 
@@ -29,16 +30,6 @@ enum MapKind : int {
 };
 constexpr int64_t kPiece = 256;
 
-static inline F32 turned(F32 x, bool sine) {
-  F32 y = x;
-  for (int i = 0; i < kLanes; ++i) {
-    float s, c;
-    sin_cos(x[i], &s, &c);
-    y[i] = sine ? s : c;
-  }
-  return y;
-}
-
 template <class F> static inline void over(float* to, int64_t n, F f) {
   for (int64_t i = 0; i < n; i += kLanes) store(to + i, f(i));
 }
@@ -58,26 +49,12 @@ static inline void map_piece(int kind, float* to, const float* a, const float* b
     case kMapSqrt: return over(to, n, [&](int64_t i) { return sqrt(load(a + i)); });
     case kMapTanh: return over(to, n, [&](int64_t i) { return tanh(load(a + i)); });
     case kMapErf: return over(to, n, [&](int64_t i) { return erf(load(a + i)); });
-    case kMapSin: return over(to, n, [&](int64_t i) { return turned(load(a + i), true); });
-    case kMapCos: return over(to, n, [&](int64_t i) { return turned(load(a + i), false); });
+    case kMapSin: return over(to, n, [&](int64_t i) { return sin_or_cos(load(a + i), true); });
+    case kMapCos: return over(to, n, [&](int64_t i) { return sin_or_cos(load(a + i), false); });
     case kMapSelect: return over(to, n, [&](int64_t i) { return load(a + i) != splat(0) ? load(b + i) : load(c + i); });
     case kMapCopy: return over(to, n, [&](int64_t i) { return load(a + i); });
     default: return over(to, n, [&](int64_t i) { return gated(kind - kMapGate, load(a + i)); });
   }
-}
-
-// The offset of row `row` of y in x, whose dims are y's or 1, aligned at the right.
-static inline int64_t row_offset(const Array& y, const Array& x, int64_t row) {
-  int64_t offset = 0, stride = x.last();
-  for (int d = y.rank - 2; d >= 0; --d) {
-    const int in_x = d - (y.rank - x.rank);
-    const int64_t index = row % y.dim[d];
-    row /= y.dim[d];
-    if (in_x < 0) continue;
-    if (x.dim[in_x] != 1) offset += index * stride;
-    stride *= x.dim[in_x];
-  }
-  return offset;
 }
 
 }  // namespace frugal::FRUGAL_ISA
@@ -101,8 +78,8 @@ KERNEL(map) {
       const Array& x = step.arrays[i];
       float* to = scratch + i * kPiece;
       const bool same = x.size() == y.size();
-      if (same || x.last() == width) memcpy(to, x.f() + (same ? row * width : row_offset(y, x, row)) + from, size_t(n) * 4);
-      else over(to, n, [v = splat(x.f()[flat ? 0 : row_offset(y, x, row)])](int64_t) { return v; });
+      if (same || x.last() == width) memcpy(to, x.f() + (same ? row * width : spread_row(y, x, row)) + from, size_t(n) * 4);
+      else over(to, n, [v = splat(x.f()[flat ? 0 : spread_row(y, x, row)])](int64_t) { return v; });
       for (int64_t k = n; k % kLanes != 0; ++k) to[k] = 0;
     }
     for (int i = 0; i < count; ++i) {

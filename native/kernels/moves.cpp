@@ -1,5 +1,6 @@
 // Moving numbers: slices, joins, transposes, spreading, scattering. Any rank up to 4; the last dimension moves in runs.
 #include "kernel.h"
+#include "spread.h"
 
 namespace frugal::FRUGAL_ISA {
 
@@ -70,15 +71,7 @@ KERNEL(broadcast) {
   const int64_t width = y.last();
   share(step, y.rows(), row_grain(width), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
-      int64_t offset = 0, stride = x.last(), row = r;
-      for (int d = y.rank - 2; d >= 0; --d) {
-        const int in_x = d - (y.rank - x.rank);
-        const int64_t index = row % y.dim[d];
-        row /= y.dim[d];
-        if (in_x < 0) continue;
-        if (x.dim[in_x] != 1) offset += index * stride;
-        stride *= x.dim[in_x];
-      }
+      const int64_t offset = spread_row(y, x, r);
       if (x.last() == width) memcpy(y.f() + r * width, x.f() + offset, size_t(width) * 4);
       else
         for (int64_t i = 0; i < width; ++i) y.f()[r * width + i] = x.f()[offset];

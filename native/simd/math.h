@@ -118,4 +118,14 @@ static inline void sin_cos(float angle, float* sine, float* cosine) {
   *cosine = q == 0 ? cos_r : q == 1 ? -sin_r : q == 2 ? -cos_r : sin_r;
 }
 
+static inline F32 sin_or_cos(F32 angles, bool sine) {
+  F32 y = angles;
+  for (int i = 0; i < kLanes; ++i) {
+    float s, c;
+    sin_cos(angles[i], &s, &c);
+    y[i] = sine ? s : c;
+  }
+  return y;
+}
+
 }  // namespace frugal::FRUGAL_ISA
