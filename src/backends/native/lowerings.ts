@@ -1,9 +1,10 @@
 /** One entry for each op that has a kernel of this backend: the steps that compute one value. */
-import { type Dim, evaluate, plus, times } from "../../graph/dim.ts";
+import { type Dim, evaluate, plus, printDims, times } from "../../graph/dim.ts";
 import { elements } from "../../graph/polynomial.ts";
 import type { Value } from "../../graph/value.ts";
 import { pageSize } from "../../ops/cache.ts";
 import { type HalfKind, halfKinds } from "../../ops/half-stored.ts";
+import { FrugalError } from "../../tensor/error.ts";
 import type { Lowering as State } from "./lowering.ts";
 import { gates, type Kernel, nothing, type Operand } from "./words.ts";
 
@@ -125,6 +126,11 @@ export const lowerings: Readonly<Record<string, Lower>> = {
   blockDequantize: plain("block_dequantize", signed),
   dot(value, l) {
     const [x, other] = value.inputs as [Value, Value];
+    if (x.shape.some((dim) => typeof dim !== "number"))
+      throw new FrugalError(
+        "FRUGAL_UNSUPPORTED",
+        `native: dot of ${printDims(x.shape)} needs fixed sizes; sum products along each axis instead`,
+      );
     const count = x.shape.reduce<number>((product, dim) => product * fixed(dim), 1);
     const parts = l.buffer(elements([Math.ceil(count / 4096)]), [Math.ceil(count / 4096)]);
     l.step("dot_parts", [l.operand(x), l.operand(other), parts]);
