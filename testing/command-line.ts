@@ -18,7 +18,12 @@ export interface CommandLine {
   readonly folder: string;
   run(
     args: readonly string[],
-    options?: { readonly input?: string; readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void },
+    options?: {
+      readonly input?: string;
+      readonly onOutput?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void;
+      /** Called when it has been started. */
+      readonly whileRunning?: (kill: (signal: NodeJS.Signals) => void) => void;
+    },
   ): Promise<Finished>;
   remove(): void;
 }
@@ -53,7 +58,7 @@ export function compileCommandLine(): CommandLine {
   const main = join(folder, "bin/frugal");
   return {
     folder,
-    run: (args, { input = "", onOutput } = {}) =>
+    run: (args, { input = "", onOutput, whileRunning } = {}) =>
       new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [main, ...args], { stdio: "pipe" });
         let [stdout, stderr] = ["", ""];
@@ -63,6 +68,7 @@ export function compileCommandLine(): CommandLine {
         });
         child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
         child.on("error", reject);
+        whileRunning?.((signal) => child.kill(signal));
         child.on("close", (code) => resolve({ code, stdout, stderr }));
         child.stdin.on("error", () => undefined);
         child.stdin.end(input);

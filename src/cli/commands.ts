@@ -18,6 +18,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   embed: { summary: "texts to vectors", load: async () => (await import("./commands/embed.ts")).embed },
   perplexity: { summary: "how well a model predicts a text file", load: async () => (await import("./commands/perplexity.ts")).perplexity },
   bench: { summary: "tokens per second", load: async () => (await import("./commands/bench.ts")).bench },
+  "bench serve": { summary: "what a server is like under load", load: async () => (await import("./commands/bench-serve.ts")).benchServe },
   inspect: { summary: "what a model file holds and needs", load: async () => (await import("./commands/inspect.ts")).inspect },
   merge: { summary: "make an adapter part of its model", load: async () => (await import("./commands/merge.ts")).merge },
   tune: { summary: "tune a model to examples", load: async () => (await import("./commands/tune.ts")).tune },

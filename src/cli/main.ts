@@ -9,10 +9,11 @@ import { parse } from "./parse.ts";
 const names = Object.keys(commands);
 
 async function run(args: readonly string[]): Promise<void> {
-  const [name, ...rest] = args;
+  // A command of two words goes before the one of its first word.
+  const words = Object.hasOwn(commands, args.slice(0, 2).join(" ")) ? 2 : 1;
+  const [name, rest] = [args.length === 0 ? undefined : args.slice(0, words).join(" "), args.slice(words)];
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    const [topic] = rest;
-    if (topic !== undefined && commands[topic] !== undefined) return run([topic, "--help"]);
+    if (rest[0] !== undefined && Object.hasOwn(commands, rest[0])) return run([...rest, "--help"]);
     return print(generalHelp(names.map((known) => [known, commands[known]!.summary])));
   }
   if (name === "--version" || name === "version") return print(`${(await import("./commands/version.ts")).version()}\n`);
