@@ -67,8 +67,11 @@ export async function* runEncoder(parts: ModelParts, texts: readonly EncoderText
 export const positionsIn = ({ positionsOf }: Model, ids: Int32Array, kept: readonly boolean[] = Array.from(ids, () => true)): Int32Array =>
   positionsOf?.(ids, kept) ?? ids.map((_, column) => column);
 
+/** A text, or its token ids with the special ones around it. */
+export type EmbedInput = string | readonly number[] | Int32Array;
+
 /** One vector a text, of `model.embeddingSize` numbers. */
-export async function embedTexts(parts: ModelParts, texts: readonly string[], options: EmbedOptions): Promise<Float32Array[]> {
+export async function embedTexts(parts: ModelParts, texts: readonly EmbedInput[], options: EmbedOptions): Promise<Float32Array[]> {
   const { model, opened } = parts;
   if (model.kind !== "encoder")
     throw new FrugalError(
@@ -76,8 +79,10 @@ export async function embedTexts(parts: ModelParts, texts: readonly string[], op
       `embed: ${opened.name} writes text and has no embeddings; take an encoder such as all-MiniLM-L6-v2`,
       { kind: model.kind },
     );
-  const tokenizer = await opened.tokenizer();
-  const encoded = texts.map((text) => ({ ids: fit(tokenizer.encode(text), parts, options.truncate === true) }));
+  const tokenizer = texts.some((text) => typeof text === "string") ? await opened.tokenizer() : undefined;
+  const encoded = texts.map((text) => ({
+    ids: fit(typeof text === "string" ? tokenizer!.encode(text) : wholeIds(text), parts, options.truncate === true),
+  }));
   const vectors: Float32Array[] = [];
   for await (const { outputs, rowOffsets } of runEncoder(parts, encoded, options.signal)) {
     const all = outputs["embeddings"] as Float32Array;
@@ -85,6 +90,13 @@ export async function embedTexts(parts: ModelParts, texts: readonly string[], op
   }
   if (options.normalize === true) vectors.forEach(normalize);
   return vectors;
+}
+
+/** Int32Array would make other numbers of what is none, or has a fraction. */
+function wholeIds(ids: readonly number[] | Int32Array): Int32Array {
+  const wrong = [...ids].find((id) => !Number.isInteger(id) || id < 0 || id > 0x7fffffff);
+  if (wrong === undefined) return Int32Array.from(ids);
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `encoder: ${String(wrong)} is not a token id; give whole numbers from 0`);
 }
 
 function fit(ids: Int32Array, { context }: ModelParts, truncate: boolean): Int32Array {

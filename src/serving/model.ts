@@ -2,7 +2,7 @@
 import type { BaseModel } from "../models/base-model.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { embedTexts, type EmbedOptions } from "./embed.ts";
+import { type EmbedInput, embedTexts, type EmbedOptions } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import type { Generation } from "./generation.ts";
 import { inspectModel, type Inspection } from "./inspect.ts";
@@ -10,6 +10,7 @@ import { loadParts, type LoadOptions, type ModelParts, type StepLimits } from ".
 import { checkOptions } from "../tensor/options.ts";
 import type { ChatMessage, Prompt } from "./prompt.ts";
 import { readLogits } from "./read-logits.ts";
+import { rerankTexts, type RerankOptions } from "./rerank.ts";
 import { createSequence } from "./sequence.ts";
 import { createSession, type Session } from "./session.ts";
 import { createWriter, type GenerateOptions, type Writer } from "./writer.ts";
@@ -67,7 +68,7 @@ export interface FrugalModel extends AsyncDisposable {
   session(): Session;
   /**
    * One vector a text; encoders only. Rejects with FRUGAL_CONTEXT_FULL for texts too long, FRUGAL_UNSUPPORTED for
-   * models that write text.
+   * models that write text. A text may also be its token ids, special ones included.
    * ```ts
    * import { load } from "frugal";
    * await using model = await load("all-MiniLM-L6-v2");
@@ -75,7 +76,19 @@ export interface FrugalModel extends AsyncDisposable {
    * const similarity = a!.reduce((sum, x, i) => sum + x * b![i]!, 0);
    * ```
    */
-  embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Float32Array[]>;
+  embed(texts: string | readonly EmbedInput[], options?: EmbedOptions): Promise<Float32Array[]>;
+  /**
+   * How well each document answers the query: higher is better. A cross-encoder (a classifier of text pairs with one label) gives its logit
+   * through the logistic function, 0 to 1, as sentence-transformers' CrossEncoder does; any other encoder gives the cosine of the two
+   * embeddings, -1 to 1. Rejects with FRUGAL_CONTEXT_FULL for texts too long, FRUGAL_UNSUPPORTED for models that write text and for
+   * classifiers with several labels.
+   * ```ts
+   * import { load } from "frugal";
+   * await using model = await load("ms-marco-MiniLM-L6-v2");
+   * const scores = await model.rerank("what do cats eat?", ["Cats eat meat.", "The moon is far."]);
+   * ```
+   */
+  rerank(query: string, documents: readonly string[], options?: RerankOptions): Promise<number[]>;
   /**
    * The logits that follow the last of `ids` (one row of a number for each token of the vocabulary), or each of them.
    * ```ts
@@ -149,9 +162,17 @@ export function frugalModel(parts: ModelParts): FrugalModel {
       check();
       checkOptions("embed", options, ["normalize", "truncate", "signal"]);
       const list: unknown = typeof texts === "string" ? [texts] : texts;
-      if (!Array.isArray(list) || !list.every((text) => typeof text === "string"))
+      const isInput = (text: unknown): text is EmbedInput => typeof text === "string" || Array.isArray(text) || text instanceof Int32Array;
+      if (!Array.isArray(list) || !list.every(isInput))
         throw new FrugalError("FRUGAL_BAD_ARGUMENT", "embed: texts are neither a string nor a list of strings; give one of these");
       return embedTexts(parts, list, options);
+    },
+    async rerank(query, documents, options = {}) {
+      check();
+      checkOptions("rerank", options, ["truncate", "signal"]);
+      if (typeof query !== "string" || !Array.isArray(documents) || !documents.every((text) => typeof text === "string"))
+        throw new FrugalError("FRUGAL_BAD_ARGUMENT", "rerank: the query is no string, or documents are no list of strings; give these");
+      return rerankTexts(parts, query, documents, options);
     },
     async logits(ids, options = {}) {
       checkOptions("logits", options, ["all", "signal"]);

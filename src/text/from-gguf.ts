@@ -109,7 +109,7 @@ export function tokenizerFromMetadata(metadata: Metadata): Tokenizer {
     endOfGeneration: ends,
     addBos: booleanOf(metadata, `${prefix}add_bos_token`) ?? addBos,
     addEos: booleanOf(metadata, `${prefix}add_eos_token`) ?? addEos,
-    ...(around === undefined ? {} : { prefix: around[0], suffix: around[1] }),
+    ...(around === undefined ? {} : { prefix: around[0], suffix: around[1], between: { ids: around[1], segment: 1 } }),
     ...read,
   });
 }

@@ -223,3 +223,24 @@ describe("a hostile tokenizer.json", () => {
     );
   });
 });
+
+it("two texts are put together as the post-processor says", () => {
+  const pair = (name: string, most?: number): { ids: number[]; segments: number[]; a: number[]; b: number[] } => {
+    const { tokenizer } = load(name);
+    const { ids, segments } = tokenizer.encodePair("ab a", "b", most);
+    const plain = (text: string): number[] => [...tokenizer.encode(text, { addSpecial: false })];
+    return { ids: [...ids], segments: [...segments], a: plain("ab a"), b: plain("b") };
+  };
+  for (const name of ["bert.json", "bert-cased.json"]) {
+    const { ids, segments, a, b } = pair(name);
+    expect(ids).toEqual([2, ...a, 3, ...b, 3]);
+    expect(segments).toEqual([0, ...a.map(() => 0), 0, ...b.map(() => 1), 1]);
+    expect(pair(name, a.length + 3).ids).toEqual([2, ...a, 3, 3]);
+  }
+  const roberta = pair("roberta.json");
+  expect(roberta.ids).toEqual([0, ...roberta.a, 2, 2, ...roberta.b, 2]);
+  expect(roberta.segments.every((segment) => segment === 0)).toBe(true);
+  const llama = pair("llama3.json");
+  expect(llama.ids).toEqual([0, ...llama.a, ...llama.b]);
+  expect(() => tokenizerFromJson(tiny()).encodePair("a", "b")).toThrow(/how two texts are put together/u);
+});

@@ -2,6 +2,7 @@
 import { FrugalError } from "../tensor/error.ts";
 import { type StringTable, stringAt } from "../tensor/strings.ts";
 import type { AddedTokens } from "./added-tokens.ts";
+import type { Between } from "./json-around.ts";
 import { type TokenBuffer, tokenBuffer } from "./token-buffer.ts";
 
 export interface EncodeOptions {
@@ -20,6 +21,11 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** Token ids of `text`; lone surrogates count as U+FFFD. Without `parseSpecial` no special id but the unknown one comes from the text. */
   encode(text: string, options?: EncodeOptions): Int32Array;
+  /**
+   * Two texts as encoders that compare them read them, and the segment of each token. `most`: the second is cut so that all fits, if it can.
+   * @throws FRUGAL_UNSUPPORTED where the tokenizer is not made for pairs.
+   */
+  encodePair(first: string, second: string, most?: number): { readonly ids: Int32Array; readonly segments: Int32Array };
   /**
    * Token ids of a text in which special tokens are meant and `guard` marks what is not: a special token does not match across a
    * guard, and guards themselves are dropped. No special ids are added around. For chat templates.
@@ -70,6 +76,7 @@ export interface TokenizerParts {
   /** Ids around every text. Default: BOS and EOS where they are to be added. */
   readonly prefix?: readonly number[];
   readonly suffix?: readonly number[];
+  readonly between?: Between;
   readonly bos?: number | undefined;
   readonly eos?: number | undefined;
   readonly unknown?: number | undefined;
@@ -123,6 +130,23 @@ export function assembleTokenizer(parts: TokenizerParts): Tokenizer {
       encodePlain(text.toWellFormed(), parseSpecial ? "all" : "plain", true, output);
       if (addSpecial) output.append(suffix);
       return output.take();
+    },
+    encodePair(first, second, most = Infinity) {
+      if (parts.between === undefined)
+        throw new FrugalError(
+          "FRUGAL_UNSUPPORTED",
+          "tokenizer: does not say how two texts are put together; take a model that compares texts",
+        );
+      const output = tokenBuffer(((first.length + second.length) >> 2) + 16);
+      output.append(prefix);
+      encodePlain(first.toWellFormed(), "plain", true, output);
+      output.append(parts.between.ids);
+      const start = output.length;
+      encodePlain(second.toWellFormed(), "plain", true, output);
+      const all = output.take();
+      const end = Math.max(start, Math.min(all.length, most - suffix.length));
+      const ids = Int32Array.from([...all.subarray(0, end), ...suffix]);
+      return { ids, segments: new Int32Array(ids.length).fill(parts.between.segment, start) };
     },
     encodeGuarded(text, guard) {
       const output = tokenBuffer((text.length >> 2) + 16);
