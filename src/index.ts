@@ -1,5 +1,8 @@
 /** The public interface of Frugal. */
 export { load, type AdapterSource, type LoadOptions } from "./load.ts";
+export { serve } from "./serve.ts";
+export type { RunningServer } from "./server/serve.ts";
+export type { ServeOptions } from "./server/settings.ts";
 export type { FrugalModel, LogitsOptions } from "./serving/model.ts";
 export type { BackendName } from "./backends/choose.ts";
 export type { HubSettings, OpenProgress } from "./models/open-checkpoint.ts";

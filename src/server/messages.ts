@@ -1,0 +1,48 @@
+/** Messages of a conversation, as requests bring them and as templates take them. */
+import { z } from "zod";
+import type { ChatMessage } from "../serving/prompt.ts";
+import { type Fields, type Maybe, only, record, text } from "./schema.ts";
+
+export interface ContentPart {
+  readonly type: string;
+  readonly text?: Maybe<string>;
+}
+
+export interface Message {
+  readonly role: string;
+  readonly content?: Maybe<string | readonly ContentPart[]>;
+  readonly name?: Maybe<string>;
+  readonly refusal?: Maybe<string>;
+  readonly reasoning_content?: Maybe<string>;
+  readonly tool_calls?: Maybe<readonly unknown[]>;
+  readonly tool_call_id?: Maybe<string>;
+  readonly annotations?: Maybe<readonly unknown[]>;
+  readonly audio?: Maybe<never>;
+  readonly function_call?: Maybe<never>;
+}
+
+const part = z.object({ type: only("text", "only parts of type text are read here; describe the rest in words"), text: z.string() });
+
+const fields: Fields<Message> = {
+  role: z.string().min(1).max(64),
+  content: z.union([z.string(), z.array(part as unknown as z.ZodType<ContentPart>).min(1)]).nullish(),
+  name: text,
+  refusal: text,
+  reasoning_content: text,
+  tool_calls: z.array(z.unknown()).nullish(),
+  tool_call_id: text,
+  annotations: z.array(z.unknown()).nullish(),
+  audio: z.null({ error: "sound is not read here; give text" }).optional(),
+  function_call: z.null({ error: "is an old form; give tool_calls" }).optional(),
+};
+
+export const messageSchema: z.ZodType<Message> = record<Message>(fields);
+
+/** Text parts are joined by lines; what templates don't read is left out. */
+export function messagesOf(messages: readonly Message[]): readonly ChatMessage[] {
+  return messages.map(({ role, content, annotations: _, audio: _1, function_call: _2, refusal, ...others }) => {
+    const said = Array.isArray(content) ? content.map((piece: ContentPart) => piece.text ?? "").join("\n") : (content ?? refusal);
+    const rest = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null && value !== undefined));
+    return { ...rest, role, content: (said as string | null | undefined) ?? null };
+  });
+}
