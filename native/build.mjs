@@ -87,6 +87,8 @@ const outdated = (unit) => {
   if (![path, dependencies, stampFile(unit)].every(existsSync) || readFileSync(stampFile(unit), "utf8") !== stampOf(unit)) return true;
   const built = age(path);
   const files = readFileSync(dependencies, "utf8").replace(/\\\n/g, " ").split(/\s+/).slice(1).filter(Boolean);
+  // A copied build folder speaks of the sources it was copied from.
+  if (!files.includes(join(root, unit.file))) return true;
   return files.some((file) => !existsSync(file) || age(file) > built);
 };
 const compile = (unit) =>

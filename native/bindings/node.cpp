@@ -137,6 +137,12 @@ bool typed(napi_env env, napi_value value, Typed& t) {
   t.bytes = t.count * size;
   return t.count == 0 || t.data != nullptr;
 }
+bool whole_numbers(napi_env env, napi_value value, std::vector<int32_t>& numbers) {
+  Typed t;
+  if (!typed(env, value, t) || t.bytes != t.count * 4) return false;
+  numbers.assign(static_cast<const int32_t*>(t.data), static_cast<const int32_t*>(t.data) + t.count);
+  return true;
+}
 std::vector<napi_value> list(napi_env env, napi_value value) {
   uint32_t n = 0;
   std::vector<napi_value> items;
@@ -308,16 +314,16 @@ napi_value add_program(napi_env env, napi_callback_info info) {
   return number(env, context->model->add_program(static_cast<const int32_t*>(t.data), t.bytes / 4));
 }
 
-// allocate(context, arena bytes, scratch bytes, cache format, cache pages, layers) -> true, or false where memory is short
+// allocate(context, arena bytes, scratch bytes, cache format, layers) -> true, or false where memory is short
 napi_value allocate(napi_env env, napi_callback_info info) {
   Arguments a(env, info);
   Context* context = a.context();
   Typed t;
-  if (!context || a.count < 6 || !typed(env, a.value[5], t)) return fail(env, "allocate: context, arena, scratch, format, pages, layers");
+  if (!context || a.count < 5 || !typed(env, a.value[4], t)) return fail(env, "allocate: context, arena, scratch, format, layers");
   const auto* layers = static_cast<const int32_t*>(t.data);
   bool good = false;
   try {
-    good = context->model->allocate(size_t(a.integer(1)), size_t(a.integer(2)), int(a.integer(3)), a.integer(4),
+    good = context->model->allocate(size_t(a.integer(1)), size_t(a.integer(2)), int(a.integer(3)),
                                     std::vector<int32_t>(layers, layers + t.count));
   } catch (const std::exception&) { good = false; }
   napi_value value;
@@ -374,6 +380,46 @@ napi_value run(napi_env env, napi_callback_info info) {
     const int values[5] = {int(o.kind), o.step, o.fault_code, o.kernel, o.detail};
     for (uint32_t i = 0; i < 5; ++i) napi_set_element(e, result, i, number(e, values[i]));
     napi_resolve_deferred(e, d, result);
+  };
+  return enqueue(env, a.value[0], context, std::move(job));
+}
+
+// pageBytes(context, layers) -> bytes that these layers keep in a page
+napi_value page_bytes(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  std::vector<int32_t> layers;
+  if (!context || !whole_numbers(env, a.value[1], layers)) return fail(env, "pageBytes: context, layers");
+  return number(env, double(context->model->page_bytes(layers)));
+}
+
+// copyPages(context, layers, from, to), readPages and writePages(context, layers, pages, bytes) -> promise of whether it could be done
+enum class Move { copy, read, write };
+template <Move kMove> napi_value move_pages(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  struct State {
+    std::vector<int32_t> layers, pages, to;
+    Typed bytes;
+    bool done = false;
+  };
+  auto state = std::make_shared<State>();
+  if (!context || a.count < 4 || !whole_numbers(env, a.value[1], state->layers) || !whole_numbers(env, a.value[2], state->pages) ||
+      !(kMove == Move::copy ? whole_numbers(env, a.value[3], state->to) : typed(env, a.value[3], state->bytes)))
+    return fail(env, "pages: context, layers, pages, and pages or bytes");
+  auto job = std::make_unique<Job>();
+  keep(env, *job, a.value[3]);
+  job->work = [context, state] {
+    auto* bytes = static_cast<uint8_t*>(state->bytes.data);
+    if constexpr (kMove == Move::copy) state->done = context->model->copy_pages(state->layers, state->pages, state->to);
+    else if constexpr (kMove == Move::read)
+      state->done = context->model->read_pages(state->layers, state->pages, bytes, state->bytes.bytes);
+    else state->done = context->model->write_pages(state->layers, state->pages, bytes, state->bytes.bytes);
+  };
+  job->settle = [state](napi_env e, napi_deferred d) {
+    napi_value value;
+    napi_get_boolean(e, state->done, &value);
+    napi_resolve_deferred(e, d, value);
   };
   return enqueue(env, a.value[0], context, std::move(job));
 }
@@ -447,9 +493,22 @@ NAPI_MODULE_INIT() {
   const struct {
     const char* name;
     napi_callback call;
-  } functions[] = {{"sets", sets},     {"create", create},     {"addVector", add_vector},   {"addMatrix", add_matrix},
-                   {"fill", fill},     {"progress", progress}, {"addProgram", add_program}, {"allocate", allocate},
-                   {"memory", memory}, {"run", run},           {"dispose", dispose},        {"calibrate", calibrate}};
+  } functions[] = {{"sets", sets},
+                   {"create", create},
+                   {"addVector", add_vector},
+                   {"addMatrix", add_matrix},
+                   {"fill", fill},
+                   {"progress", progress},
+                   {"addProgram", add_program},
+                   {"allocate", allocate},
+                   {"memory", memory},
+                   {"pageBytes", page_bytes},
+                   {"copyPages", move_pages<Move::copy>},
+                   {"readPages", move_pages<Move::read>},
+                   {"writePages", move_pages<Move::write>},
+                   {"run", run},
+                   {"dispose", dispose},
+                   {"calibrate", calibrate}};
   for (const auto& f : functions) {
     napi_value value;
     napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.call, nullptr, &value);

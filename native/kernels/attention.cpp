@@ -69,8 +69,8 @@ static bool good_offsets(const Step& step, const Array& offsets, int64_t rows) {
 }
 
 // Every page that these rows and lengths touch is one of the cache's.
-static bool good_places(const Step& step, const Array& positions, const Array& offsets, const Array& lengths, const Array& table,
-                        int64_t rows) {
+static bool good_places(const Step& step, int64_t pages_there, const Array& positions, const Array& offsets, const Array& lengths,
+                        const Array& table, int64_t rows) {
   if (!good_offsets(step, offsets, rows)) return false;
   const int64_t columns = table.last();
   const auto refuse = [&](int64_t number) {
@@ -80,7 +80,7 @@ static bool good_places(const Step& step, const Array& positions, const Array& o
   for (int64_t s = 0; s < lengths.size(); ++s) {
     const int32_t* pages = table.i() + s * columns;
     const int64_t length = lengths.i()[s], used = (length + kPageSize - 1) / kPageSize;
-    const auto good = [&](int64_t p) { return pages[p] >= 0 && pages[p] < step.cache->pages; };
+    const auto good = [&](int64_t p) { return pages[p] >= 0 && pages[p] < pages_there; };
     if (length < 0 || used > columns) return refuse(length);
     for (int64_t p = 0; p < used; ++p)
       if (!good(p)) return refuse(pages[p]);
@@ -120,7 +120,7 @@ KERNEL(cache_write) {
   using namespace frugal::FRUGAL_ISA;
   const Array &k = step.arrays[0], &v = step.arrays[1], &positions = step.arrays[2], &offsets = step.arrays[3], &lengths = step.arrays[4],
               &table = step.arrays[5];
-  if (!good_places(step, positions, offsets, lengths, table, k.rows())) return;
+  if (!good_places(step, step.cache->layers[step.integers[0]].pages, positions, offsets, lengths, table, k.rows())) return;
   const int64_t columns = table.last();
   share(step, k.rows(), row_grain(16 * k.last()), [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
@@ -139,7 +139,7 @@ KERNEL(cache_attend) {
   using namespace frugal::FRUGAL_ISA;
   const Array &q = step.arrays[0], &positions = step.arrays[1], &offsets = step.arrays[2], &lengths = step.arrays[3],
               &table = step.arrays[4], &y = step.arrays[5];
-  if (!good_places(step, positions, offsets, lengths, table, q.rows())) return;
+  if (!good_places(step, step.cache->layers[step.integers[0]].pages, positions, offsets, lengths, table, q.rows())) return;
   const Rule rule = read_rule(step, step.integers + 1);
   const auto length = [&](int64_t s) { return int64_t(lengths.i()[s]); };
   with_format(*step.cache, [&]<class Format>() {

@@ -46,9 +46,16 @@ class Model {
   size_t weight_bytes() const { return weights_.bytes() + vector_bytes_; }
 
   int add_program(const int32_t* words, size_t count);
-  // False where memory is short. `layers`: heads, key size, value size of each.
-  bool allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, int64_t cache_pages, const std::vector<int32_t>& layers);
+  // False where memory is short. `layers`: heads, key size, value size and pages of each.
+  bool allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, const std::vector<int32_t>& layers);
   size_t cache_bytes() const { return cache_memory_.bytes(); }
+
+  // Bytes that these layers keep in a page; 0 where there is no such layer.
+  size_t page_bytes(const std::vector<int32_t>& layers) const;
+  // Whole pages of these layers, in order. False, and nothing done, where a page is not there or sizes differ.
+  bool copy_pages(const std::vector<int32_t>& layers, const std::vector<int32_t>& from, const std::vector<int32_t>& to);
+  bool read_pages(const std::vector<int32_t>& layers, const std::vector<int32_t>& pages, uint8_t* bytes, size_t count) const;
+  bool write_pages(const std::vector<int32_t>& layers, const std::vector<int32_t>& pages, const uint8_t* bytes, size_t count);
 
   Outcome run(int program, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs,
               const std::atomic<int32_t>* cancel);
@@ -62,6 +69,7 @@ class Model {
   struct alignas(64) StepState {
     std::atomic<int32_t> next, fault, detail, stop, failed, ready;
   };
+  bool has_pages(const std::vector<int32_t>& layers, const std::vector<int32_t>& pages) const;
   bool resolve(const Operand& operand, const int32_t symbols[4], const std::vector<Binding>& inputs, const std::vector<Binding>& outputs,
                Array& array) const;
 

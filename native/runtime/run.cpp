@@ -22,16 +22,16 @@ static bool multiply(std::initializer_list<int64_t> sizes, size_t& product) {
   return true;
 }
 
-bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, int64_t cache_pages, const std::vector<int32_t>& layers) {
+bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, const std::vector<int32_t>& layers) {
   size_t scratch = 0, cache = 0;
   if (arena_bytes >> 56 || scratch_bytes >> 56) return false;
   scratch_bytes_ = (scratch_bytes + 127) / 64 * 64;
   if (!multiply({int64_t(scratch_bytes_), pool_.threads()}, scratch)) return false;
-  for (size_t i = 0; i + 2 < layers.size(); i += 3) {
+  for (size_t i = 0; i + 3 < layers.size(); i += 4) {
     size_t keys = 0, values = 0;
     if (layers[i + 1] < 0 || layers[i + 2] < 0) return false;
-    if (!multiply({cache_pages, layers[i], Cache::key_bytes(cache_format, layers[i + 1])}, keys)) return false;
-    if (!multiply({cache_pages, layers[i], Cache::value_bytes(cache_format, layers[i + 2])}, values)) return false;
+    if (!multiply({layers[i + 3], layers[i], Cache::key_bytes(cache_format, layers[i + 1])}, keys)) return false;
+    if (!multiply({layers[i + 3], layers[i], Cache::value_bytes(cache_format, layers[i + 2])}, values)) return false;
     cache += keys + values;
   }
   arena_ = Memory(arena_bytes + 64, true);
@@ -40,15 +40,14 @@ bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format,
   if (!arena_.data() || !scratch_.data() || !cache_memory_.data()) return false;
   uint8_t* at = cache_memory_.data();
   layers_.clear();
-  for (size_t i = 0; i + 2 < layers.size(); i += 3) {
-    const size_t pages = size_t(cache_pages) * size_t(layers[i]);
+  for (size_t i = 0; i + 3 < layers.size(); i += 4) {
+    const size_t pages = size_t(layers[i + 3]) * size_t(layers[i]);
     const size_t keys = pages * size_t(Cache::key_bytes(cache_format, layers[i + 1])),
                  values = pages * size_t(Cache::value_bytes(cache_format, layers[i + 2]));
-    layers_.push_back({at, at + keys, layers[i], layers[i + 1], layers[i + 2]});
+    layers_.push_back({at, at + keys, layers[i], layers[i + 1], layers[i + 2], layers[i + 3]});
     at += keys + values;
   }
   cache_.format = cache_format;
-  cache_.pages = cache_pages;
   cache_.layers = layers_.data();
   cache_.layer_count = int(layers_.size());
   return true;

@@ -46,9 +46,9 @@ struct Cache {
   struct Layer {
     uint8_t *keys, *values;
     int heads, key_size, value_size;
+    int64_t pages;
   };
   int format = f16;
-  int64_t pages = 0;
   const Layer* layers = nullptr;
   int layer_count = 0;
 };

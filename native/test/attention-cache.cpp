@@ -37,7 +37,8 @@ static std::vector<std::vector<float>> feed(const Batch& batch, int64_t chunk) {
   std::vector<std::vector<float>> results(batch.prompts.size());
   // A program has fixed sizes here, so each chunk's is another program of the same model.
   Model model(batch.set, batch.threads);
-  const bool allocated = model.allocate(0, size_t(1) << 16, batch.format, batch.pages, {3, 5, 6, a.key_heads, a.size, a.value_size});
+  const bool allocated =
+      model.allocate(0, size_t(1) << 16, batch.format, {3, 5, 6, 1, a.key_heads, a.size, a.value_size, int32_t(batch.pages)});
   CHECK(allocated, "no memory for %lld pages", whole(batch.pages));
   for (int64_t from = 0;; from += chunk) {
     std::vector<float> q, k, v;
@@ -190,21 +191,23 @@ KERNEL_TEST(attention_cache_broken) {
 }
 
 KERNEL_TEST(attention_cache_bytes) {
-  const auto bytes = [&](int format, int64_t pages, const std::vector<int32_t>& layers) {
+  const auto bytes = [&](int format, const std::vector<int32_t>& layers) {
     Model model(set, 1);
-    CHECK(model.allocate(0, 64, format, pages, layers), "no memory");
+    CHECK(model.allocate(0, 64, format, layers), "no memory");
     return int64_t(model.cache_bytes());
   };
   for (const auto& [size, q8_0] : std::vector<std::pair<int, int64_t>>{{32, 34}, {256, 272}, {80, 86}, {64, 68}}) {
     describe(print("size %d", size));
-    CHECK(bytes(Cache::f32, 5, {3, size, size}) == 5 * 32 * 3 * 2 * 4 * size, "F32");
-    CHECK(bytes(Cache::f16, 5, {3, size, size}) == 5 * 32 * 3 * 2 * 2 * size, "F16");
-    CHECK(bytes(Cache::q8_0, 5, {3, size, size}) == 5 * 32 * 3 * 2 * q8_0, "Q8_0");
+    CHECK(bytes(Cache::f32, {3, size, size, 5}) == 5 * 32 * 3 * 2 * 4 * size, "F32");
+    CHECK(bytes(Cache::f16, {3, size, size, 5}) == 5 * 32 * 3 * 2 * 2 * size, "F16");
+    CHECK(bytes(Cache::q8_0, {3, size, size, 5}) == 5 * 32 * 3 * 2 * q8_0, "Q8_0");
   }
   // Odd keys are kept as even ones, values in whole vectors of 16.
-  CHECK(bytes(Cache::q8_0, 1, {1, 33, 17, 0, 0, 0, 2, 1, 1}) == 32 * (34 + 4 + 32 + 2 + 2 * (2 + 2 + 16 + 2)), "Q8_0 of odd sizes");
+  CHECK(bytes(Cache::q8_0, {1, 33, 17, 1, 0, 0, 0, 0, 2, 1, 1, 3}) == 32 * (34 + 4 + 32 + 2 + 3 * 2 * (2 + 2 + 16 + 2)),
+        "Q8_0 of odd sizes");
   Model model(set, 1);
-  CHECK(!model.allocate(0, 64, Cache::q8_0, 1, {1, -1, 16}) && !model.allocate(0, 64, Cache::q8_0, int64_t(1) << 50, {8, 256, 256}),
+  CHECK(!model.allocate(0, 64, Cache::q8_0, {1, -1, 16, 1}) && !model.allocate(0, 64, Cache::q8_0, {1, 1, 16, -1}) &&
+            !model.allocate(0, 64, Cache::q8_0, {1 << 20, 1 << 20, 1, 1 << 30}),
         "sizes are not refused");
 }
 
@@ -232,7 +235,7 @@ KERNEL_TEST(attention_cache_refuses) {
     for (const int threads : kThreadCounts) {
       describe(print("%s, %s, %d threads", set.name, fault.what, threads));
       Trial trial(set, threads);
-      trial.cache(Cache::f16, 4, {1, 4, 4});
+      trial.cache(Cache::f16, {1, 4, 4, 4});
       const int64_t count = int64_t(fault.lengths.size());
       const Place x = trial.input(std::vector<float>(8, 1.0f), {2, 4}), at = trial.input(fault.positions, {2}),
                   cuts = trial.input(fault.offsets, {count + 1}), ends = trial.input(fault.lengths, {count}),

@@ -258,7 +258,7 @@ KERNEL_TEST(program_sizes_by_symbols) {
                                       0};
   const int program = model.add_program(words.data(), words.size());
   CHECK(program == 0, "program %d", program);
-  CHECK(model.allocate(7 * 4 * 4, 64, Cache::f16, 0, {}), "no memory");
+  CHECK(model.allocate(7 * 4 * 4, 64, Cache::f16, {}), "no memory");
   const auto run = [&](int32_t t, int32_t s, int64_t rows) {
     const Fenced from(x.data(), 4 * int64_t(t < 0 || t > 7 ? 0 : t)), to(nullptr, 4 * rows);
     const int32_t symbols[4] = {t, s, 0, 0};

@@ -84,7 +84,7 @@ bool Trial::load() {
   CHECK(problem.empty(), "fill: %s", problem.c_str());
   program_ = model_.add_program(words.data(), words.size());
   CHECK(program_ >= 0, "a program of %zu words was refused", words.size());
-  const bool allocated = model_.allocate(size_t(arena_) * 4, scratch_, cache_format_, cache_pages_, layers_);
+  const bool allocated = model_.allocate(size_t(arena_) * 4, scratch_, cache_format_, layers_);
   CHECK(allocated, "no memory for an arena of %d elements", arena_);
   return problem.empty() && program_ >= 0 && allocated;
 }

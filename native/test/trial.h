@@ -58,9 +58,8 @@ class Trial {
   Place arena(int64_t count, std::vector<int64_t> dims);
   // Buffers of quantised rows, as an output so that tests can read it.
   Place activations(int64_t rows, int64_t inputs) { return output({(rows * inputs * 15 + 31) / 32}); }
-  void cache(int format, int64_t pages, std::vector<int32_t> layers) {
-    cache_format_ = format, cache_pages_ = pages, layers_ = std::move(layers);
-  }
+  // `layers`: heads, key size, value size and pages of each.
+  void cache(int format, std::vector<int32_t> layers) { cache_format_ = format, layers_ = std::move(layers); }
   // Bytes of scratch a thread has.
   void scratch(size_t bytes) { scratch_ = bytes; }
   void step(int kernel, std::initializer_list<Place> places, std::initializer_list<int32_t> integers = {},
@@ -92,7 +91,6 @@ class Trial {
   int32_t arena_ = 0;
   size_t scratch_ = size_t(1) << 16;
   int cache_format_ = 0, program_ = -1;
-  int64_t cache_pages_ = 0;
   std::vector<int32_t> layers_;
 };
 

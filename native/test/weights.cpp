@@ -61,7 +61,7 @@ KERNEL_TEST(weights_in_parts) {
                                               {0, -1, stored.data() + size_t(rows - 1) * row_bytes, 0, 1}};
       CHECK(parts.fill({file.path}, sources, done, nullptr).empty(), "fill in parts");
       const int a = gather_program(whole, int32_t(rows), inputs), b = gather_program(parts, int32_t(rows), inputs);
-      CHECK(whole.allocate(0, 64, Cache::f16, 0, {}) && parts.allocate(0, 64, Cache::f16, 0, {}), "no memory");
+      CHECK(whole.allocate(0, 64, Cache::f16, {}) && parts.allocate(0, 64, Cache::f16, {}), "no memory");
       for (int32_t row = 0; row < rows; row += row < 64 || row > rows - 200 ? 1 : 97) {
         const auto one = read_row(whole, a, row, inputs), two = read_row(parts, b, row, inputs);
         CHECK(first_difference(one.data(), two.data(), inputs) < 0, "row %d differs", row);
@@ -152,10 +152,10 @@ TEST(weights_take_memory_once) {
   CHECK(model.weight_bytes() == 0 && model.cache_bytes() == 0, "%zu bytes before anything", model.weight_bytes());
   model.add_vector(numbers.data(), 1000);
   CHECK(model.weight_bytes() >= 4000 && model.weight_bytes() < 4200, "%zu bytes for 4000", model.weight_bytes());
-  CHECK(model.allocate(1 << 20, 64, Cache::f16, 10, {2, 8, 16, 0, 0, 0, 1, 4, 4}), "no memory");
+  CHECK(model.allocate(1 << 20, 64, Cache::f16, {2, 8, 16, 10, 0, 0, 0, 0, 1, 4, 4, 10}), "no memory");
   CHECK(model.cache_bytes() == 10 * 32 * (2 * 24 + 8) * 2, "%zu bytes of cache", model.cache_bytes());
-  CHECK(!model.allocate(size_t(1) << 60, 64, Cache::f16, 0, {}), "2^60 bytes were given");
-  CHECK(!model.allocate(0, 64, Cache::f16, int64_t(1) << 40, {1 << 20, 1 << 20, 1 << 20}), "a cache of 2^80 bytes was given");
+  CHECK(!model.allocate(size_t(1) << 60, 64, Cache::f16, {}), "2^60 bytes were given");
+  CHECK(!model.allocate(0, 64, Cache::f16, {1 << 20, 1 << 20, 1 << 20, 1 << 30}), "a cache of 2^80 bytes was given");
 }
 
 }  // namespace frugal::test

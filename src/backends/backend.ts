@@ -19,13 +19,16 @@ export interface Weight {
 export type Weights = ReadonlyMap<string, Weight>;
 
 /** How keys and values are stored between runs. */
-export type CacheFormat = "F32" | "F16" | "Q8_0";
+export type CacheFormat = "F32" | "F16" | "Q8_0" | "Q4_0";
 
 export interface LoadOptions {
   /** The largest value of each symbol in any run; the arena is planned for it. */
   readonly caps: Symbols;
-  /** Pages of `pageSize` tokens for keys and values, all sequences together; needed where a graph has `cacheAttention`. */
-  readonly cachePages?: number;
+  /**
+   * Pages of `pageSize` tokens for keys and values, all sequences together; needed where a graph has `cacheAttention`. One number is for
+   * each page table; a record says it by the name of the input that is the table.
+   */
+  readonly cachePages?: number | Readonly<Record<string, number>>;
   readonly cacheFormat?: CacheFormat;
   readonly signal?: AbortSignal;
   /** Called now and then with bytes of weights done and to do. */
@@ -65,6 +68,15 @@ export interface LoadedModel {
   readWeight(name: string): Promise<Float32Array>;
   /** Gives a weight that a program updates other numbers. Queues like a run. */
   writeWeight(name: string, numbers: Float32Array): Promise<void>;
+  /**
+   * Copies whole pages of all layers that the page table places, in order, `from[i]` to `to[i]`. Queues like a run. As the next two, it
+   * rejects with FRUGAL_BAD_ARGUMENT for a table, page or length that is not there.
+   */
+  copyPages(table: string, from: Int32Array, to: Int32Array): Promise<void>;
+  /** What pages hold, one after the other, as `writePages` of the same backend and cache format takes it. Queues like a run. */
+  readPages(table: string, pages: Int32Array): Promise<Uint8Array>;
+  /** Fills pages with what `readPages` gave; the bytes must stay as they are until then. Queues like a run. */
+  writePages(table: string, pages: Int32Array, bytes: Uint8Array): Promise<void>;
   readonly memory: MemoryReport;
   /** Gives back all memory; runs under way finish first. Later calls reject with FRUGAL_DISPOSED. */
   dispose(): Promise<void>;

@@ -47,6 +47,7 @@ export const cacheAttention: Op<7, CacheAttentionAttributes> = {
   gradient: "unsupported",
   keeps: ([, , v], { layer, keyValueHeads, headSize }) => ({
     index: layer,
+    pageTable: 6,
     heads: keyValueHeads,
     keySize: headSize,
     valueSize: divided("cacheAttention", "the channels of v", v[1]!, keyValueHeads),
@@ -62,9 +63,9 @@ export const cacheAttention: Op<7, CacheAttentionAttributes> = {
     if (cache === undefined) throw new ShapeError("cacheAttention: there is no cache; load the model with cachePages");
     const [keyWidth, valueWidth] = [k.shape[1]!, v.shape[1]!];
     const valueSize = valueWidth / given.keyValueHeads;
-    const { keys, values } = cache.layer(given.layer, { heads: given.keyValueHeads, keySize: given.headSize, valueSize });
+    const { pages, keys, values } = cache.layer(given.layer, { heads: given.keyValueHeads, keySize: given.headSize, valueSize });
     for (let s = 0; s + 1 < rowOffsets.data.length; s++) {
-      const row = (position: number): number => cacheRow(pageTable, s, position, cache.pages);
+      const row = (position: number): number => cacheRow(pageTable, s, position, pages);
       const [start, end] = [rowOffsets.data[s]!, rowOffsets.data[s + 1]!];
       for (let t = start; t < end; t++) {
         const to = row(rowPositions.data[t]!);

@@ -13,11 +13,18 @@ export interface CacheLayer {
 /** Which layer of the cache an op uses, and what it keeps there. */
 export interface CacheUse extends CacheLayer {
   readonly index: number;
+  /** Which of the op's inputs is the page table. */
+  readonly pageTable: number;
 }
 
 /** Rows of keys and values of every layer; row of token t of a sequence: `pages[t / pageSize] * pageSize + t % pageSize`. */
 export interface CacheState {
+  layer(index: number, shape: CacheLayer): KeptLayer;
+}
+
+/** Of one layer: `[pages * pageSize, heads * size]`. */
+export interface KeptLayer<Numbers = Float32Array | Float64Array> {
   readonly pages: number;
-  /** By layer: `[pages * pageSize, heads * size]`, made when first asked for. */
-  layer(index: number, shape: CacheLayer): { readonly keys: Float32Array | Float64Array; readonly values: Float32Array | Float64Array };
+  readonly keys: Numbers;
+  readonly values: Numbers;
 }

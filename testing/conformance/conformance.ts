@@ -7,6 +7,7 @@ import { callCases } from "./call-cases.ts";
 import { graphCases } from "./graph-cases.ts";
 import { expectLike, type Implementation } from "./implementation.ts";
 import { noSymbols, plainCache, runPlain } from "./plain.ts";
+import { pageCases } from "./page-cases.ts";
 import { type SampleCase, sampleCases } from "./samples.ts";
 import { weightCases } from "./weight-cases.ts";
 
@@ -21,6 +22,7 @@ export function conformance(implementation: Implementation): void {
     graphCases(implementation);
     weightCases(implementation);
     cacheCases(implementation);
+    pageCases(implementation);
     callCases(implementation);
   });
 }

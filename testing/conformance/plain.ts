@@ -2,7 +2,7 @@
 import { compute, type Numbers, shapeOf } from "../../src/backends/reference/step.ts";
 import type { Symbols } from "../../src/graph/dim.ts";
 import { type Graph, inOrder, sourceName, type Value } from "../../src/graph/value.ts";
-import { type CacheLayer, type CacheState, pageSize } from "../../src/ops/cache.ts";
+import { type CacheLayer, type CacheState, type KeptLayer, pageSize } from "../../src/ops/cache.ts";
 import type { Tensor } from "../../src/ops/op.ts";
 
 export const noSymbols: Symbols = { T: 0, S: 0, C: 0, R: 0 };
@@ -40,12 +40,11 @@ export function runPlain(graph: Graph, { sources = {}, symbols = noSymbols, cach
 
 /** A cache in double precision whose layers are made when first used. */
 export function plainCache(pages: number): CacheState {
-  const layers = new Map<number, { readonly keys: Float64Array; readonly values: Float64Array }>();
+  const layers = new Map<number, KeptLayer>();
   return {
-    pages,
     layer(index, { heads, keySize, valueSize }: CacheLayer) {
       const rows = pages * pageSize * heads;
-      const layer = layers.get(index) ?? { keys: new Float64Array(rows * keySize), values: new Float64Array(rows * valueSize) };
+      const layer = layers.get(index) ?? { pages, keys: new Float64Array(rows * keySize), values: new Float64Array(rows * valueSize) };
       layers.set(index, layer);
       return layer;
     },

@@ -49,14 +49,25 @@ export function toyModel(options: ToyOptions): LoadedModel & { readonly calls: C
     });
     return { logits, likeliest };
   };
+  const enqueue = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = queue.then(work);
+    queue = result.catch(() => undefined);
+    return result;
+  };
+  const held = (page: number): Int32Array => cache.subarray(page * pageSize, (page + 1) * pageSize);
   return {
     calls,
     run(call) {
       calls.push(call);
-      const result = queue.then(() => compute(call));
-      queue = result.catch(() => undefined);
-      return result;
+      return enqueue(() => compute(call));
     },
+    copyPages: (_, from, to) =>
+      enqueue(async () => to.forEach((page, i) => cache.copyWithin(page * pageSize, from[i]! * pageSize, (from[i]! + 1) * pageSize))),
+    readPages: (_, pages) => enqueue(async () => new Uint8Array(Int32Array.from([...pages].flatMap((page) => [...held(page)])).buffer)),
+    writePages: (_, pages, bytes) =>
+      enqueue(async () =>
+        pages.forEach((page, i) => held(page).set(new Int32Array(bytes.slice(i * 4 * pageSize, (i + 1) * 4 * pageSize).buffer))),
+      ),
     readWeight: () => Promise.reject(new Error("a toy keeps no weights")),
     writeWeight: () => Promise.reject(new Error("a toy keeps no weights")),
     memory: { weights: 0, arena: 0, cache: 0, arenaFormula: "0" },

@@ -290,6 +290,23 @@ void Maker::step(int kernel) {
   }
 }
 
+// Copies, reads and writes of pages that are mostly there.
+static void page_moves(Model& model, Bytes& bytes) {
+  const auto some = [&](int count, int below) {
+    std::vector<int32_t> numbers;
+    for (int i = bytes.below(count); i > 0; --i) numbers.push_back(bytes.below(16) ? bytes.below(below) : bytes.word());
+    return numbers;
+  };
+  for (int moves = bytes.below(4); moves > 0; --moves) {
+    const std::vector<int32_t> layers = some(3, 2), pages = some(4, 4);
+    const size_t size = model.page_bytes(layers) * pages.size() + (bytes.below(16) ? 0 : 1);
+    const std::unique_ptr<uint8_t[]> buffer(new uint8_t[size]());
+    if (const int what = bytes.below(3); what == 0) model.copy_pages(layers, pages, some(4, 4));
+    else if (what == 1) model.read_pages(layers, pages, buffer.get(), size);
+    else model.write_pages(layers, pages, buffer.get(), size);
+  }
+}
+
 void fuzz_programs(Bytes bytes) {
   const char* names[8];
   const KernelSet& set = *choose_kernels(names[bytes.below(available_kernels(names, 8))]);
@@ -302,8 +319,8 @@ void fuzz_programs(Bytes bytes) {
   }
   std::atomic<int64_t> done{0};
   model.fill({}, sources, done, nullptr);
-  const std::vector<int32_t> layers = {kLayers[0][0], kLayers[0][1], kLayers[0][2], kLayers[1][0], kLayers[1][1], kLayers[1][2]};
-  model.allocate(4096 * 4, size_t(1) << (12 + (bytes.below(3) ? bytes.below(5) : 10)), bytes.below(3), 4, layers);
+  const std::vector<int32_t> layers = {kLayers[0][0], kLayers[0][1], kLayers[0][2], 4, kLayers[1][0], kLayers[1][1], kLayers[1][2], 3};
+  model.allocate(4096 * 4, size_t(1) << (12 + (bytes.below(3) ? bytes.below(5) : 10)), bytes.below(3), layers);
 
   Maker maker{bytes, {}, {}, {}, 0, {}};
   if (bytes.below(16) == 0) maker.words = bytes.words();
@@ -323,6 +340,7 @@ void fuzz_programs(Bytes bytes) {
   for (const Buffer& buffer : maker.outputs) out.push_back({buffer.data.get(), buffer.count});
   const int32_t symbols[4] = {3, bytes.below(3), bytes.below(3), bytes.below(16) ? 0 : bytes.word()};
   model.run(program, symbols, in, out, nullptr);
+  page_moves(model, bytes);
 }
 
 }  // namespace frugal::test

@@ -129,7 +129,7 @@ void fuzz_stored_blocks(Bytes bytes) {
     program = {kKernel_quantize,    2, 0, 0, kInput, 1, 0, 2, m32, 0, 0, 0, 0, i32, 0, 0, 0, 0, kArena, 0, 0, 1,
                m32 * i32 / 32 * 15, 0, 0, 0, 0};
   program.insert(program.end(), words, words + sizeof words / 4);
-  if (model.add_program(program.data(), program.size()) != 0 || !model.allocate(size_t(m32 * inputs32 * 2), 64, Cache::f16, 0, {})) abort();
+  if (model.add_program(program.data(), program.size()) != 0 || !model.allocate(size_t(m32 * inputs32 * 2), 64, Cache::f16, {})) abort();
   std::vector<int32_t> ids, x;
   for (int32_t r = 0; r < r32; ++r) ids.push_back(r);
   for (int64_t i = 0; i < m32 * inputs; ++i) x.push_back(bytes.word());

@@ -14,7 +14,14 @@ export interface Addon {
   fill(handle: Handle, paths: string[], sources: Float64Array, buffers: Uint8Array[], cancel: Int32Array): Promise<string>;
   progress(handle: Handle): number;
   addProgram(handle: Handle, words: Int32Array): number;
-  allocate(handle: Handle, arenaBytes: number, scratchBytes: number, cacheFormat: number, cachePages: number, layers: Int32Array): boolean;
+  /** `layers`: heads, key size, value size and pages of each. */
+  allocate(handle: Handle, arenaBytes: number, scratchBytes: number, cacheFormat: number, layers: Int32Array): boolean;
+  /** Bytes that these layers of the cache keep in a page. */
+  pageBytes(handle: Handle, layers: Int32Array): number;
+  /** Pages `from` of these layers into pages `to`, into bytes, or from bytes; resolves to false where a page is not there or sizes differ. */
+  copyPages(handle: Handle, layers: Int32Array, from: Int32Array, to: Int32Array): Promise<boolean>;
+  readPages(handle: Handle, layers: Int32Array, pages: Int32Array, bytes: Uint8Array): Promise<boolean>;
+  writePages(handle: Handle, layers: Int32Array, pages: Int32Array, bytes: Uint8Array): Promise<boolean>;
   memory(handle: Handle): [weights: number, cache: number];
   /** Resolves to how it ended (see `Outcome` in native/runtime/model.h): kind, step, fault, kernel, the number at fault. */
   run(

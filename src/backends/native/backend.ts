@@ -4,12 +4,13 @@ import { constant, evaluatePolynomial, type Polynomial, printPolynomial, scaled,
 import { type Dims, evaluate, type Symbols, symbolNames } from "../../graph/dim.ts";
 import { type Graph, sourceName, type Value, valuesOf } from "../../graph/value.ts";
 import { verifyGraph } from "../../graph/verify.ts";
-import { allOps, opRules } from "../../ops/builder.ts";
-import type { CacheUse } from "../../ops/cache.ts";
+import { opRules } from "../../ops/builder.ts";
 import { FrugalError, nearest } from "../../tensor/error.ts";
 import { planMemory } from "../../transforms/plan-memory.ts";
-import type { Backend, CacheFormat, Call, LoadedModel, LoadOptions, MemoryReport, Outputs, Weights } from "../backend.ts";
+import type { Backend, Call, LoadedModel, LoadOptions, MemoryReport, Outputs, Weights } from "../backend.ts";
+import { type CacheTable, cacheTables } from "../cache.ts";
 import { type Addon, findAddon, type Handle } from "./addon.ts";
+import { coreFormat, coreLayers, pageCalls } from "./cache.ts";
 import { lower, matrixWeights } from "./lower.ts";
 import type { Lowered, WeightTable } from "./lowering.ts";
 import { loadingWeights } from "./weights.ts";
@@ -70,8 +71,6 @@ interface Program {
   readonly lowered: Lowered;
 }
 
-const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
-
 /**
  * The core's threads pack weights while programs are made and whoever waits for the model does the rest: packing begins as soon as it is
  * known which weights are matrices.
@@ -107,7 +106,7 @@ async function loadNative(
     const [weightBytes, cacheBytes] = addon.memory(handle);
     const memory = { ...compiled.memory, weights: weightBytes, cache: cacheBytes };
     checkMemory(memory);
-    return loadedModel(addon, handle, compiled.programs, new Map(accesses), options.caps, memory);
+    return loadedModel(addon, handle, compiled, new Map(accesses), options.caps, memory);
   } catch (error) {
     failed.abort();
     await filling?.filled.catch(() => undefined);
@@ -141,7 +140,7 @@ function compile(
   });
   return {
     programs,
-    layers: cacheLayers(graphs),
+    tables: cacheTables("native", Object.values(graphs), options.cachePages),
     scratch: Math.max(...lowered.map(([, { scratchBytes }]) => scratchBytes), 64),
     memory: { arena: arenaBytes, arenaFormula: printPolynomial(scaled(arena, 4)) },
   };
@@ -149,25 +148,20 @@ function compile(
 
 interface Compiled {
   readonly programs: Map<string, Program>;
-  readonly layers: readonly number[];
+  readonly tables: readonly CacheTable[];
   readonly scratch: number;
   readonly memory: Pick<MemoryReport, "arena" | "arenaFormula">;
 }
 
 /** The memory that programs run in. */
-function allocate(addon: Addon, handle: Handle, { layers, scratch, memory: { arena } }: Compiled, options: LoadOptions): void {
-  const pages = layers.length > 0 ? (options.cachePages ?? 0) : 0;
-  if (layers.length > 0 && pages < 1)
-    throw new FrugalError(
-      "FRUGAL_BAD_ARGUMENT",
-      `native: the graph keeps keys and values, but cachePages is ${pages}; give the pages it may use`,
-    );
-  if (!addon.allocate(handle, arena, scratch, cacheFormats.indexOf(options.cacheFormat ?? "F16"), pages, Int32Array.from(layers)))
-    throw new FrugalError(
-      "FRUGAL_OUT_OF_MEMORY",
-      `native: no memory for an arena of ${arena} bytes and ${pages} pages of cache; ask for a shorter context`,
-      { needed: arena },
-    );
+function allocate(addon: Addon, handle: Handle, { tables, scratch, memory: { arena } }: Compiled, options: LoadOptions): void {
+  if (addon.allocate(handle, arena, scratch, coreFormat(options.cacheFormat), coreLayers(tables))) return;
+  const pages = tables.map((table) => table.pages).join(" + ") || 0;
+  throw new FrugalError(
+    "FRUGAL_OUT_OF_MEMORY",
+    `native: no memory for an arena of ${arena} bytes and ${pages} pages of cache; ask for a shorter context`,
+    { needed: arena },
+  );
 }
 
 /** Numbers of logits that a loss may hold at once: beyond, computing them twice is better than the memory. */
@@ -216,7 +210,7 @@ function checkMemory({ weights, arena, cache }: MemoryReport): void {
 function loadedModel(
   addon: Addon,
   handle: Handle,
-  programs: ReadonlyMap<string, Program>,
+  { programs, tables }: Compiled,
   accesses: ReadonlyMap<string, Access>,
   caps: Symbols,
   memory: LoadedModel["memory"],
@@ -232,6 +226,7 @@ function loadedModel(
   };
   const none = (): Int32Array => new Int32Array(4);
   return {
+    ...pageCalls(addon, handle, tables, check),
     async readWeight(name) {
       const { read, length } = accessOf(name);
       const numbers = new Float32Array(length);
@@ -360,22 +355,5 @@ function unknownProgram(name: string, known: Iterable<string>): FrugalError {
   return new FrugalError(
     "FRUGAL_BAD_ARGUMENT",
     `native: no program "${name}"; ${near === undefined ? `there are ${names.join(", ")}` : `did you mean "${near}"?`}`,
-  );
-}
-
-/** Heads, key size and value size of each layer that keeps keys and values; a layer in between that keeps none has no heads. */
-function cacheLayers(graphs: Readonly<Record<string, Graph>>): number[] {
-  const uses = new Map<number, CacheUse>();
-  for (const graph of Object.values(graphs))
-    for (const value of valuesOf(graph)) {
-      const use = allOps[value.op]?.keeps?.(
-        value.inputs.map(({ shape }) => shape),
-        value.attributes,
-      );
-      if (use) uses.set(use.index, use);
-    }
-  const last = Math.max(-1, ...uses.keys());
-  return Array.from({ length: last + 1 }, (_, i) => uses.get(i)).flatMap((use) =>
-    use ? [use.heads, use.keySize, use.valueSize] : [0, 0, 0],
   );
 }

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { symbol, type Symbols } from "../../graph/dim.ts";
 import type { Graph } from "../../graph/value.ts";
 import { createBuilder } from "../../ops/builder.ts";
-import { createCache, createReferenceBackend } from "./backend.ts";
+import { createReferenceBackend } from "./backend.ts";
 
 const caps: Symbols = { T: 96, S: 1, C: 1, R: 1 };
 
@@ -50,10 +50,4 @@ it("says when there is no memory", async () => {
   await expect(createReferenceBackend().load({ main: longGraph() }, new Map(), { caps: { ...caps, T: 2 ** 42 } })).rejects.toMatchObject({
     code: "FRUGAL_OUT_OF_MEMORY",
   });
-});
-
-it("refuses programs that use one layer of the cache differently", () => {
-  const use = { index: 0, heads: 2, keySize: 4, valueSize: 4 };
-  expect(createCache([use, use], 3).bytes).toBe(2 * 3 * 32 * 2 * 4 * 4);
-  expect(() => createCache([use, { ...use, keySize: 8 }], 3)).toThrow(/layer 0 is used with 2 heads of 4\+4 and with 2 of 8\+4/);
 });

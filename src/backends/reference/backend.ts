@@ -2,10 +2,11 @@
 import { evaluatePolynomial, type Polynomial, printPolynomial, upperBound } from "../../graph/polynomial.ts";
 import type { Value } from "../../graph/value.ts";
 import { verifyGraph } from "../../graph/verify.ts";
-import { allOps, opRules } from "../../ops/builder.ts";
-import { type CacheState, type CacheUse, pageSize } from "../../ops/cache.ts";
+import { opRules } from "../../ops/builder.ts";
 import { FrugalError, nearest } from "../../tensor/error.ts";
 import type { Backend, Call, LoadedModel, MemoryReport, Outputs } from "../backend.ts";
+import { type CacheTable, cacheTables, expectBytes, expectPages, expectTargets } from "../cache.ts";
+import { createCache, type ReferenceCache } from "./cache.ts";
 import { compile, expectSymbols, type Memory, type Program, runProgram } from "./program.ts";
 import { allocate, decodeWeights, expectLength, expectUpdated } from "../weights.ts";
 
@@ -17,7 +18,7 @@ export function createReferenceBackend(): Backend {
   return {
     name: "reference",
     description: "reference: plain TypeScript, one thread, f32",
-    async load(graphs, weights, { caps, cachePages = 0, signal, onProgress }) {
+    async load(graphs, weights, { caps, cachePages, signal, onProgress }) {
       for (const graph of Object.values(graphs)) verifyGraph(graph, opRules);
       const programs = new Map(Object.entries(graphs).map(([name, graph]) => [name, compile(name, graph)]));
       const values = new Set([...programs.values()].flatMap(({ order }) => order));
@@ -25,13 +26,8 @@ export function createReferenceBackend(): Backend {
         signal,
         onProgress,
       });
-      const uses = [...values].flatMap(cacheUses);
-      if (uses.length > 0 && cachePages < 1)
-        throw new FrugalError(
-          "FRUGAL_BAD_ARGUMENT",
-          `reference: the graph keeps keys and values, but cachePages is ${cachePages}; give the pages it may use`,
-        );
-      const cache = createCache(uses, cachePages);
+      const tables = cacheTables("reference", Object.values(graphs), cachePages);
+      const cache = createCache(tables);
       const formula = [...programs.values()].reduce<Polynomial>((bound, { arena }) => upperBound(bound, arena), new Map());
       const arena = allocate("arena", evaluatePolynomial(formula, caps)).buffer as ArrayBuffer;
       const report: MemoryReport = {
@@ -40,16 +36,31 @@ export function createReferenceBackend(): Backend {
         cache: cache.bytes,
         arenaFormula: printPolynomial(new Map([...formula].map(([m, v]) => [m, 4 * v]))),
       };
-      return loaded(programs, { weights: decoded, arena, cache: cache.state }, report, (call) =>
+      return loaded(programs, { weights: decoded, arena, cache: cache.state }, { tables, cache }, report, (call) =>
         expectSymbols(call.program, call.symbols, caps),
       );
     },
   };
 }
 
-function loaded(programs: ReadonlyMap<string, Program>, memory: Memory, report: MemoryReport, check: (call: Call) => void): LoadedModel {
+interface Kept {
+  readonly tables: readonly CacheTable[];
+  readonly cache: ReferenceCache;
+}
+
+function loaded(
+  programs: ReadonlyMap<string, Program>,
+  memory: Memory,
+  { tables, cache }: Kept,
+  report: MemoryReport,
+  check: (call: Call) => void,
+): LoadedModel {
   // Dropping the reference is what gives the memory back.
-  let kept: { readonly memory: Memory; readonly report: MemoryReport } | undefined = { memory, report };
+  let kept: { readonly memory: Memory; readonly cache: ReferenceCache; readonly report: MemoryReport } | undefined = {
+    memory,
+    cache,
+    report,
+  };
   let disposing = false;
   let queue: Promise<unknown> = Promise.resolve();
   const enqueue = <T>(work: () => Promise<T>): Promise<T> => {
@@ -65,7 +76,48 @@ function loaded(programs: ReadonlyMap<string, Program>, memory: Memory, report: 
     expectUpdated("reference", name, updated);
     return kept!.memory.weights.get(name)!;
   };
+  /** Views of what pages hold: those of the first page first, one after the other. */
+  const held = (table: CacheTable, pages: Int32Array): Float32Array[] => [...pages].flatMap((page) => kept!.cache.page(table, page));
   return {
+    async copyPages(name, from, to) {
+      expectLoaded();
+      const table = expectPages("reference", tables, name, from);
+      expectPages("reference", tables, name, to);
+      expectTargets("reference", to, from);
+      const [sources, targets] = [from.slice(), to.slice()];
+      return enqueue(async () =>
+        targets.forEach((target, i) => {
+          const source = kept!.cache.page(table, sources[i]!);
+          kept!.cache.page(table, target).forEach((part, j) => part.set(source[j]!));
+        }),
+      );
+    },
+    async readPages(name, pages) {
+      expectLoaded();
+      const table = expectPages("reference", tables, name, pages);
+      const wanted = pages.slice();
+      return enqueue(async () => {
+        const parts = held(table, wanted);
+        const numbers = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+        let at = 0;
+        for (const part of parts) numbers.set(part, (at += part.length) - part.length);
+        return new Uint8Array(numbers.buffer);
+      });
+    },
+    async writePages(name, pages, bytes) {
+      expectLoaded();
+      const table = expectPages("reference", tables, name, pages);
+      const perPage = held(table, Int32Array.of(0)).reduce((sum, part) => sum + part.byteLength, 0);
+      expectBytes("reference", bytes, pages.length * perPage);
+      const wanted = pages.slice();
+      return enqueue(async () => {
+        let at = 0;
+        for (const part of held(table, wanted)) {
+          const to = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+          to.set(bytes.subarray(at, (at += part.byteLength)));
+        }
+      });
+    },
     async readWeight(name) {
       expectLoaded();
       return enqueue(async () => numbersOf(name).slice());
@@ -109,32 +161,4 @@ function unknownProgram(name: string, known: Iterable<string>): FrugalError {
     "FRUGAL_BAD_ARGUMENT",
     `reference: no program "${name}"; ${near === undefined ? `there are ${names.join(", ")}` : `did you mean "${near}"?`}`,
   );
-}
-
-function cacheUses(value: Value): CacheUse[] {
-  const use = allOps[value.op]?.keeps?.(
-    value.inputs.map(({ shape }) => shape),
-    value.attributes,
-  );
-  return use === undefined ? [] : [use];
-}
-
-/** The cache of all layers, allocated at once. Programs of one model share layers, which must agree. */
-export function createCache(uses: readonly CacheUse[], pages: number): { readonly state: CacheState; readonly bytes: number } {
-  const layers = new Map<number, { readonly use: CacheUse; readonly keys: Float32Array; readonly values: Float32Array }>();
-  let bytes = 0;
-  for (const use of uses) {
-    const known = layers.get(use.index)?.use;
-    if (known === undefined) {
-      const rows = pages * pageSize * use.heads;
-      const layer = { use, keys: allocate("cache", rows * use.keySize), values: allocate("cache", rows * use.valueSize) };
-      layers.set(use.index, layer);
-      bytes += layer.keys.byteLength + layer.values.byteLength;
-    } else if (known.heads !== use.heads || known.keySize !== use.keySize || known.valueSize !== use.valueSize)
-      throw new FrugalError(
-        "FRUGAL_SHAPE",
-        `cache: layer ${use.index} is used with ${known.heads} heads of ${known.keySize}+${known.valueSize} and with ${use.heads} of ${use.keySize}+${use.valueSize}`,
-      );
-  }
-  return { state: { pages, layer: (index) => layers.get(index)! }, bytes };
 }
