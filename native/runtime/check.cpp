@@ -295,6 +295,34 @@ struct Checker {
     return counts(2, 1, 0) && all_numbers(0, 2) && x.rows() == words.rows() && words.last() == (x.last() + 1) / 2 && integer(0) >= 0 &&
            integer(0) <= 1;
   }
+  bool low_rank_down() const {
+    const int linears = (step.array_count - 2) / 3;
+    const Array &x = (*this)[0], &slots = (*this)[1];
+    if (linears < 1 || !counts(2 + 3 * linears, 0, 0) || !all_numbers(0, step.array_count) || slots.size() != x.rows()) return false;
+    for (int i = 0; i < linears; ++i) {
+      const Array &a = (*this)[2 + 3 * i], &ranks = (*this)[3 + 3 * i], &few = (*this)[4 + 3 * i];
+      if (a.rank != 3 || a.dim[0] != ranks.size() || a.dim[1] != x.last() || a.dim[2] != few.last() || few.rows() != x.rows()) return false;
+    }
+    return true;
+  }
+  bool low_rank_up() const {
+    const int linears = (step.array_count - 1) / 5;
+    const Array& slots = (*this)[0];
+    if (linears < 1 || !counts(1 + 5 * linears, 0, 0) || !all_numbers(0, step.array_count)) return false;
+    for (int i = 0; i < linears; ++i) {
+      const Array &few = (*this)[1 + 5 * i], &b = (*this)[2 + 5 * i], &ranks = (*this)[3 + 5 * i], &y = (*this)[4 + 5 * i],
+                  &result = (*this)[5 + 5 * i];
+      if (b.rank != 3 || b.dim[0] != ranks.size() || b.dim[1] != few.last() || b.dim[2] != y.last() || few.rows() != slots.size() ||
+          y.rows() != slots.size() || !same_shape(y, result))
+        return false;
+    }
+    return true;
+  }
+  bool write_slot() const {
+    const Array &numbers_ = (*this)[0], &weight = (*this)[2];
+    return counts(3, 0, 0) && all_numbers(0, 3) && (*this)[1].size() == 1 && weight.rank >= 1 && weight.dim[0] >= 1 &&
+           numbers_.size() <= weight.size() / weight.dim[0];
+  }
   bool one_hot() const { return counts(2, 0, 0) && all_numbers(0, 2) && (*this)[0].size() == (*this)[1].rows(); }
   bool noise() const { return counts(2, 2, 0) && all_numbers(0, 2) && (*this)[0].size() == 2; }
   // Blocks of 256 numbers are kept as 66.
@@ -312,6 +340,8 @@ static bool is_written(const Step& step, int i) {
     case kKernel_linear: return i >= 2 && (i - 2) % 5 == 2;
     case kKernel_gemm: return i == 2;
     case kKernel_map: return i >= step.integers[0];
+    case kKernel_low_rank_down: return i >= 2 && (i - 2) % 3 == 2;
+    case kKernel_low_rank_up: return i >= 1 && (i - 1) % 5 == 4;
     case kKernel_cross_entropy_errors: return i >= 2;
     case kKernel_linear_cross_entropy: return i >= 4;
     case kKernel_rms_norm_gradient:
@@ -333,6 +363,7 @@ static bool works_in_place(int kernel) {
     case kKernel_glu:
     case kKernel_select:
     case kKernel_rope:
+    case kKernel_low_rank_up:
     case kKernel_copy: return true;
     default: return false;
   }
@@ -398,6 +429,9 @@ static bool follows_rule(const Step& step) {
     case kKernel_to_float: return check.map(2, 0, 0);
     case kKernel_store_half: return check.half(true);
     case kKernel_load_half: return check.half(false);
+    case kKernel_low_rank_down: return check.low_rank_down();
+    case kKernel_low_rank_up: return check.low_rank_up();
+    case kKernel_write_slot: return check.write_slot();
     case kKernel_one_hot: return check.one_hot();
     case kKernel_row_sequences: return check.counts(2, 0, 0) && check.all_numbers(0, 2);
     case kKernel_noise: return check.noise();

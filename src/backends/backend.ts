@@ -77,6 +77,11 @@ export interface LoadedModel {
   readPages(table: string, pages: Int32Array): Promise<Uint8Array>;
   /** Fills pages with what `readPages` gave; the bytes must stay as they are until then. Queues like a run. */
   writePages(table: string, pages: Int32Array, bytes: Uint8Array): Promise<void>;
+  /**
+   * Gives one slot of weights that an op reads slot by slot (`Op.slotInputs`) its first numbers; what is behind them stays. Queues like a run.
+   * Rejects with FRUGAL_NOT_FOUND, FRUGAL_BAD_ARGUMENT, FRUGAL_SHAPE, FRUGAL_NUMERIC.
+   */
+  writeSlot(slot: number, numbers: ReadonlyMap<string, Float32Array>): Promise<void>;
   readonly memory: MemoryReport;
   /** Gives back all memory; runs under way finish first. Later calls reject with FRUGAL_DISPOSED. */
   dispose(): Promise<void>;

@@ -1,6 +1,7 @@
 /** Every op, once. Adding an op is its file and its line here. */
 export { activation } from "./activation.ts";
 export { add } from "./add.ts";
+export { addLowRank } from "./add-low-rank.ts";
 export { argmax } from "./argmax.ts";
 export { attention } from "./attention.ts";
 export { attentionGradient } from "./attention-gradient.ts";

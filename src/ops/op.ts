@@ -50,6 +50,8 @@ export interface Op<A extends Arity, Attrs extends object> {
   readonly gradient: "none" | "unsupported" | "decomposition" | ((g: Gradient<A, Attrs>) => Each<A, Value | undefined>);
   /** A fused op also says what it is made of. The oracle runs it, and tests compare kernels with it. */
   readonly decompose?: (d: Decomposition<A, Attrs>) => Value;
+  /** Inputs that, where they are weights, have a part for each slot along their first dimension, written while the model is loaded. */
+  readonly slotInputs?: readonly number[];
   /** What the op keeps between runs, for each sequence. */
   readonly keeps?: (inputs: Each<A, Dims>, attributes: Attrs) => CacheUse;
   /** Of one run: the sizes in `attributes` are numbers. */

@@ -9,6 +9,7 @@ import { expectLike, type Implementation } from "./implementation.ts";
 import { noSymbols, plainCache, runPlain } from "./plain.ts";
 import { pageCases } from "./page-cases.ts";
 import { type SampleCase, sampleCases } from "./samples.ts";
+import { slotCases } from "./slot-cases.ts";
 import { weightCases } from "./weight-cases.ts";
 
 export function conformance(implementation: Implementation): void {
@@ -23,6 +24,7 @@ export function conformance(implementation: Implementation): void {
     weightCases(implementation);
     cacheCases(implementation);
     pageCases(implementation);
+    slotCases(implementation);
     callCases(implementation);
   });
 }

@@ -70,6 +70,7 @@ export function toyModel(options: ToyOptions): LoadedModel & { readonly calls: C
       ),
     readWeight: () => Promise.reject(new Error("a toy keeps no weights")),
     writeWeight: () => Promise.reject(new Error("a toy keeps no weights")),
+    writeSlot: () => Promise.reject(new Error("a toy keeps no weights")),
     memory: { weights: 0, arena: 0, cache: 0, arenaFormula: "0" },
     async dispose() {},
   };

@@ -1,7 +1,7 @@
 /** The native backend: graphs become programs of the C++ core, weights are packed for its kernels, and a run is one asynchronous call. */
 import { availableParallelism, totalmem } from "node:os";
 import { constant, evaluatePolynomial, type Polynomial, printPolynomial, scaled, upperBound } from "../../graph/polynomial.ts";
-import { type Dims, evaluate, type Symbols, symbolNames } from "../../graph/dim.ts";
+import { type Dims, evaluate, symbol, type Symbols, symbolNames } from "../../graph/dim.ts";
 import { type Graph, sourceName, type Value, valuesOf } from "../../graph/value.ts";
 import { verifyGraph } from "../../graph/verify.ts";
 import { opRules } from "../../ops/builder.ts";
@@ -14,6 +14,7 @@ import { coreFormat, coreLayers, pageCalls } from "./cache.ts";
 import { lower, matrixWeights } from "./lower.ts";
 import type { Lowered, WeightTable } from "./lowering.ts";
 import { loadingWeights } from "./weights.ts";
+import { expectSlot, slotWeights } from "../slots.ts";
 import { expectLength, expectUpdated } from "../weights.ts";
 import { encodeProgram, kernels, type Operand } from "./words.ts";
 
@@ -100,13 +101,14 @@ async function loadNative(
     );
     const compiled = compile(addon, handle, graphs, loading, options);
     const accesses = [...updated].map(([name, { shape }]) => [name, access(addon, handle, loading, name, shape)] as const);
+    const slots = slotPrograms(addon, handle, loading, slotWeights(Object.values(graphs)));
     allocate(addon, handle, compiled, options);
     await loading.addVectors(signal);
     await filling.filled;
     const [weightBytes, cacheBytes] = addon.memory(handle);
     const memory = { ...compiled.memory, weights: weightBytes, cache: cacheBytes };
     checkMemory(memory);
-    return loadedModel(addon, handle, compiled, new Map(accesses), options.caps, memory);
+    return loadedModel(addon, handle, compiled, new Map(accesses), slots, options.caps, memory);
   } catch (error) {
     failed.abort();
     await filling?.filled.catch(() => undefined);
@@ -192,6 +194,25 @@ function access(addon: Addon, handle: Handle, weights: WeightTable, name: string
   };
 }
 
+/** Weights with slots, and by name the program that writes one. */
+interface SlotPrograms {
+  readonly weights: ReadonlyMap<string, Value>;
+  readonly programs: ReadonlyMap<string, number>;
+}
+
+function slotPrograms(addon: Addon, handle: Handle, table: WeightTable, weights: ReadonlyMap<string, Value>): SlotPrograms {
+  const input = (index: number, shape: Dims): Operand => ({ place: { space: "input", index }, shape });
+  const program = (value: Value): number => {
+    const weight: Operand = { place: { space: "vector", index: table.vector(value) }, shape: value.shape };
+    const step = { kernel: "write_slot", operands: [input(0, [symbol("T")]), input(1, [1]), weight] } as const;
+    return addon.addProgram(
+      handle,
+      encodeProgram([step], () => 0),
+    );
+  };
+  return { weights, programs: new Map([...weights].map(([name, value]) => [name, program(value)])) };
+}
+
 /** Programs hold offsets as 31 bits, in 4-byte elements. */
 const largestArena = 2 ** 33;
 
@@ -212,6 +233,7 @@ function loadedModel(
   handle: Handle,
   { programs, tables }: Compiled,
   accesses: ReadonlyMap<string, Access>,
+  slots: SlotPrograms,
   caps: Symbols,
   memory: LoadedModel["memory"],
 ): LoadedModel {
@@ -237,6 +259,22 @@ function loadedModel(
       const { write, length } = accessOf(name);
       expectLength("native", name, numbers, length);
       await addon.run(handle, write, none(), [numbers], [], new Int32Array(1));
+    },
+    async writeSlot(slot, numbers) {
+      check();
+      expectSlot("native", slots.weights, slot, numbers);
+      await Promise.all(
+        [...numbers].map(([name, values]) =>
+          addon.run(
+            handle,
+            slots.programs.get(name)!,
+            Int32Array.of(values.length, 0, 0, 0),
+            [values, Int32Array.of(slot)],
+            [],
+            new Int32Array(1),
+          ),
+        ),
+      );
     },
     async run(call): Promise<Outputs> {
       check();

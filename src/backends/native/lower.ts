@@ -5,6 +5,7 @@ import { FrugalError } from "../../tensor/error.ts";
 import { findFolds, type Product } from "./fold.ts";
 import { type Lowered, Lowering, type WeightTable } from "./lowering.ts";
 import { lowerings } from "./lowerings.ts";
+import { besideIn, lowerLowRanks } from "./low-rank.ts";
 import { lowerTraining } from "./lower-training.ts";
 import { lowerProducts } from "./products.ts";
 
@@ -50,10 +51,12 @@ function lowerInference(graph: Graph, order: readonly Value[], state: Lowering):
   // Products without a residual wait for nothing but their rows, so those of the same rows become one step.
   const byRows = new Map<Value, Product[]>();
   for (const product of products.values()) if (!product.residual) byRows.set(product.x, [...(byRows.get(product.x) ?? []), product]);
+  const lowRanks = order.filter(({ op }) => op === "addLowRank");
   for (const value of order) {
     if (sourceOps.includes(value.op) || allOps[value.op]?.sharesInput || folded.has(value) || state.isPlaced(value)) continue;
     const product = products.get(value);
-    if (product === undefined) lowerings[value.op]!(value, state);
+    if (value.op === "addLowRank") lowerLowRanks(besideIn(lowRanks, value, state), state);
+    else if (product === undefined) lowerings[value.op]!(value, state);
     // At most 16 products a step: what the kernel has room for.
     else if (product.residual) lowerProducts([product], state);
     else

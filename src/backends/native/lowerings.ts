@@ -5,6 +5,7 @@ import type { Value } from "../../graph/value.ts";
 import { pageSize } from "../../ops/cache.ts";
 import { type HalfKind, halfKinds } from "../../ops/half-stored.ts";
 import { FrugalError } from "../../tensor/error.ts";
+import { lowerLowRanks } from "./low-rank.ts";
 import type { Lowering as State } from "./lowering.ts";
 import { gates, type Kernel, nothing, type Operand } from "./words.ts";
 
@@ -124,6 +125,7 @@ export const lowerings: Readonly<Record<string, Lower>> = {
   noise: plain("noise", (value) => [["uniform", "normal"].indexOf(String(value.attributes["kind"])), number(value, "stream")]),
   blockQuantize: plain("block_quantize", signed),
   blockDequantize: plain("block_dequantize", signed),
+  addLowRank: (value, l) => lowerLowRanks([value], l),
   dot(value, l) {
     const [x, other] = value.inputs as [Value, Value];
     if (x.shape.some((dim) => typeof dim !== "number"))

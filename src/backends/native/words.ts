@@ -53,6 +53,9 @@ export const kernels = [
   "block_dequantize",
   "store_half",
   "load_half",
+  "low_rank_down",
+  "low_rank_up",
+  "write_slot",
 ] as const;
 export type Kernel = (typeof kernels)[number];
 

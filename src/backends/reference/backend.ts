@@ -8,6 +8,7 @@ import type { Backend, Call, LoadedModel, MemoryReport, Outputs } from "../backe
 import { type CacheTable, cacheTables, expectBytes, expectPages, expectTargets } from "../cache.ts";
 import { createCache, type ReferenceCache } from "./cache.ts";
 import { compile, expectSymbols, type Memory, type Program, runProgram } from "./program.ts";
+import { expectSlot, slotWeights } from "../slots.ts";
 import { allocate, decodeWeights, expectLength, expectUpdated } from "../weights.ts";
 
 /**
@@ -36,8 +37,12 @@ export function createReferenceBackend(): Backend {
         cache: cache.bytes,
         arenaFormula: printPolynomial(new Map([...formula].map(([m, v]) => [m, 4 * v]))),
       };
-      return loaded(programs, { weights: decoded, arena, cache: cache.state }, { tables, cache }, report, (call) =>
-        expectSymbols(call.program, call.symbols, caps),
+      return loaded(
+        programs,
+        { weights: decoded, arena, cache: cache.state },
+        { tables, cache, slots: slotWeights(Object.values(graphs)) },
+        report,
+        (call) => expectSymbols(call.program, call.symbols, caps),
       );
     },
   };
@@ -46,12 +51,13 @@ export function createReferenceBackend(): Backend {
 interface Kept {
   readonly tables: readonly CacheTable[];
   readonly cache: ReferenceCache;
+  readonly slots: ReadonlyMap<string, Value>;
 }
 
 function loaded(
   programs: ReadonlyMap<string, Program>,
   memory: Memory,
-  { tables, cache }: Kept,
+  { tables, cache, slots }: Kept,
   report: MemoryReport,
   check: (call: Call) => void,
 ): LoadedModel {
@@ -128,6 +134,16 @@ function loaded(
         const held = numbersOf(name);
         expectLength("reference", name, numbers, held.length);
         held.set(numbers);
+      });
+    },
+    async writeSlot(slot, numbers) {
+      expectLoaded();
+      expectSlot("reference", slots, slot, numbers);
+      return enqueue(async () => {
+        for (const [name, values] of numbers) {
+          const held = kept!.memory.weights.get(name)!;
+          held.set(values, (slot * held.length) / (slots.get(name)!.shape[0] as number));
+        }
       });
     },
     async run(call): Promise<Outputs> {
