@@ -7,8 +7,13 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 // Three folders deep, like the modules that look for files beside dist.
 const output = "cli/bundle/main.cjs";
-// import() needs a flag of Node in code that came from a cache, so the hub's library, which is not bundled, is asked for by require.
-const options = "--format cjs --platform node --no-codeSplitting --no-dynamicImportInCjs --external @huggingface/hub".split(" ");
+// Libraries that only some commands need stay outside: each start would read them.
+const outside = ["@huggingface/hub", "@hono/node-server", "@hono/node-server/utils/response", "hono", "pino", "zod"];
+// import() needs a flag of Node in code that came from a cache, so what is not bundled is asked for by require.
+const options = [
+  ..."--format cjs --platform node --no-codeSplitting --no-dynamicImportInCjs".split(" "),
+  ...outside.flatMap((name) => ["--external", name]),
+];
 
 /** Writes the bundle into a compiled `dist`; answers what went wrong, if anything did. */
 export function bundle(dist) {

@@ -20,6 +20,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   bench: { summary: "tokens per second", load: async () => (await import("./commands/bench.ts")).bench },
   "bench serve": { summary: "what a server is like under load", load: async () => (await import("./commands/bench-serve.ts")).benchServe },
   inspect: { summary: "what a model file holds and needs", load: async () => (await import("./commands/inspect.ts")).inspect },
+  serve: { summary: "serve a model over HTTP", load: async () => (await import("./commands/serve.ts")).serve },
   merge: { summary: "make an adapter part of its model", load: async () => (await import("./commands/merge.ts")).merge },
   tune: { summary: "tune a model to examples", load: async () => (await import("./commands/tune.ts")).tune },
   train: { summary: "train a model by a recipe", load: async () => (await import("./commands/train.ts")).train },

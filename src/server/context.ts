@@ -32,7 +32,8 @@ export interface RequestReport {
   /** What was sent; 499 where the client left before it was. */
   readonly status: number;
   readonly milliseconds: number;
-  readonly outcome: "finished" | "aborted" | "failed";
+  /** "refused": the request was at fault, or came at a bad time (4xx, and 503 at shut-down). */
+  readonly outcome: "finished" | "refused" | "aborted" | "failed";
 }
 
 /** Whoever counts. A listener must not throw. */

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { HttpError } from "./errors.ts";
-import { observe, type ServerContext } from "./context.ts";
+import { observe, type RequestReport, type ServerContext } from "./context.ts";
 
 export interface RequestScope {
   readonly id: string;
@@ -54,21 +54,22 @@ export function openScope(context: ServerContext, incoming: IncomingMessage, out
     context.active.delete(scope);
     const isGone = !outgoing.writableFinished;
     if (isGone) controller.abort(new ClientGone("the client has left"));
-    const report = {
+    const report: RequestReport = {
       route: scope.route,
       method: incoming.method ?? "GET",
       status: isGone && !outgoing.headersSent ? 499 : outgoing.statusCode,
       milliseconds: performance.now() - scope.started,
-      outcome: isGone
-        ? ("aborted" as const)
-        : outgoing.statusCode >= 500 || scope.failure !== undefined
-          ? ("failed" as const)
-          : ("finished" as const),
+      outcome: isGone ? "aborted" : outcomeOf(outgoing.statusCode, scope.failure),
     };
     observe(context, (observer) => observer.requestEnded?.(report));
     const line = { ...report, milliseconds: Math.round(report.milliseconds), path: incoming.url?.split("?")[0] };
-    if (scope.failure === undefined || scope.failure instanceof HttpError) scope.log.info(line, "request");
-    else scope.log.error({ ...line, err: scope.failure }, "request");
+    if (report.outcome === "failed") scope.log.error({ ...line, err: scope.failure }, "request");
+    else scope.log.info({ ...line, ...(scope.failure instanceof Error ? { why: scope.failure.message } : {}) }, "request");
   });
   return scope;
+}
+
+function outcomeOf(status: number, failure: unknown): RequestReport["outcome"] {
+  if (status < 400) return failure === undefined ? "finished" : "failed";
+  return status < 500 || failure instanceof HttpError ? "refused" : "failed";
 }
