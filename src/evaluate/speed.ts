@@ -94,6 +94,8 @@ async function write(
       await engine.run({
         sequence,
         readFrom: Number.MAX_SAFE_INTEGER,
+        // The same prompts again must be computed again.
+        reuses: false,
         signal,
         read(position, _, likeliest) {
           if (position < sequence.tokens.length - 1) return "more";

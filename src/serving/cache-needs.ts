@@ -18,3 +18,14 @@ export function cacheBytesPerToken(graph: Graph, format: CacheFormat): number {
   }
   return [...layers.values()].reduce((sum, layer) => sum + layer, 0);
 }
+
+/** A page table that the graph takes, and what its layers keep. */
+export interface PageTableNeed {
+  readonly name: string;
+  readonly window: number | undefined;
+  readonly bytesPerToken: number;
+}
+
+export const pageTables = (graph: Graph, format: CacheFormat): readonly PageTableNeed[] => [
+  { name: "pageTable", window: undefined, bytesPerToken: cacheBytesPerToken(graph, format) },
+];

@@ -3,90 +3,139 @@
  * asked for it. All requests of a model share its steps. Every request ends exactly once: finished by its reader, aborted, or failed.
  */
 import type { LoadedModel, Outputs } from "../backends/backend.ts";
+import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
-import { createPages } from "./pages.ts";
-import { type Budget, type Demand, type Part, plan } from "./scheduler.ts";
-import { grow, replace, type Sequence, shrink } from "./sequence.ts";
-import { stepInputs } from "./step-inputs.ts";
+import { type CacheKeeper, createCacheKeeper, type Holder } from "./cache-keeper.ts";
+import { createFairShare } from "./fair-share.ts";
+import { lacking, type PageTable } from "./page-tables.ts";
+import { type Budget, type Demand, inTurn, isWriting, type Part, plan } from "./scheduler.ts";
+import { missing, type Sequence } from "./sequence.ts";
+import type { ServingStats, StepReport } from "./serving-stats.ts";
+import type { SpillStore } from "./spill.ts";
+import { type StepInputs, stepInputs } from "./step-inputs.ts";
+import { createStepTimes, type StepTimes } from "./step-times.ts";
+import type { DecodeStrategy } from "./strategy.ts";
 
 /** What the reader of a row of logits wants next: another token (which it has put on the sequence), or nothing more. */
 export type Verdict = "more" | "done";
 
-export interface Request extends Demand {
+export interface Request {
+  readonly sequence: Sequence;
+  /** Logits are read after every token from this position on; those of the last token always. */
+  readonly readFrom: number;
   /**
    * Gets the logits that follow token `position`, in order, as its own to change until it returns, and the lowest id with the largest of them. After the sequence's last token it may push one more onto
    * the sequence and answer "more"; for the tokens before, the answer does not count.
    */
   read(position: number, logits: Float32Array, likeliest: number): Verdict;
   readonly signal?: AbortSignal | undefined;
-  /** The sequence outlives the request (a session's): its pages stay until they are needed elsewhere. */
-  readonly keep?: boolean;
+  /** Lower goes first. Default 0. */
+  readonly priority?: number | undefined;
+  /** Tenants get equal shares where texts wait. Default: one tenant. */
+  readonly tenant?: string | undefined;
+  /** Texts of different namespaces share no keys and values: an adapter's content, a salt. */
+  readonly namespace?: string | undefined;
+  /** Whether it uses keys and values of earlier texts, and leaves its own to later ones. Default true. */
+  readonly reuses?: boolean | undefined;
+  /** Slot of its adapter. Default: none. */
+  readonly adapter?: number | undefined;
+  readonly strategy?: DecodeStrategy | undefined;
+  /** Called when it is scheduled for the first time. */
+  readonly begun?: (() => void) | undefined;
 }
 
 export interface EngineLimits {
   readonly vocabularySize: number;
   /** Tokens a sequence may have in the cache. */
   readonly context: number;
-  readonly cachePages: number;
-  readonly pageSize: number;
   readonly rows: number;
   readonly sequences: number;
   readonly outputRows: number;
+  /** Most requests that may wait. */
+  readonly queue: number;
+  /** Milliseconds between the tokens of a text that prompts beside it should not exceed. */
+  readonly latencyGoal: number;
+  /** Whether requests share keys and values of equal beginnings. */
+  readonly prefixCache: boolean;
 }
 
 export interface Engine {
   readonly limits: EngineLimits;
-  /** Resolves when the reader said "done"; rejects with the signal's reason, or with what went wrong. */
+  readonly stepTimes: StepTimes;
+  /** Resolves when the reader said "done"; rejects with the signal's reason, with FRUGAL_BUSY where too many wait, or with what went wrong. */
   run(request: Request): Promise<void>;
-  /** Gives a kept sequence's pages back, once no step uses them. */
-  forget(sequence: Sequence): Promise<void>;
-  /** Makes a kept sequence hold these tokens, once no step uses it; resolves to how many of them are still in the cache. */
-  change(sequence: Sequence, tokens: readonly number[]): Promise<number>;
-  freePages(): number;
+  stats(): ServingStats;
+  /** Calls `listener` after each step until the function that is returned is called. */
+  onStep(listener: (step: StepReport) => void): () => void;
+  /** FRUGAL_INTERNAL where pages were lost; to be asked when nothing runs. */
+  expectIdle(): void;
   /** Fails what is running with FRUGAL_DISPOSED and resolves when the step under way has ended. */
   dispose(): Promise<void>;
 }
 
-interface Running extends Request {
-  readonly finish: (outcome: { readonly error?: unknown }) => void;
+interface Running extends Request, Holder, Demand {
+  readonly namespace: string;
+  readonly reuses: boolean;
+  readonly priority: number;
+  readonly tenant: string;
+  readonly arrived: number;
+  /** It may hold pages, here or on disk. */
+  admitted: boolean;
+  hasBegun: boolean;
   ended: boolean;
+  readonly finish: (outcome: { readonly error?: unknown }) => void;
 }
 
-const rowsBesideTexts = 128;
+/** Tokens of a prompt that a step with texts reads at least, however long it takes. */
+const leastRowsBesideTexts = 32;
+/** And at most, before anything was measured. */
+const firstRowsBesideTexts = 128;
 
-export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine {
-  const { pageSize } = limits;
-  const pages = createPages(limits.cachePages);
+export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: readonly PageTable[], store?: SpillStore): Engine {
+  const keeper: CacheKeeper = createCacheKeeper(loaded, tables, store);
   const running = new Set<Running>();
-  /** Sequences of sessions that hold pages and don't run, least recently used first. */
-  const idle = new Set<Sequence>();
+  /** Ended, with pages to give back. */
+  const unsettled = new Set<Running>();
+  const share = createFairShare();
+  const stepTimes = createStepTimes();
+  const listeners = new Set<(step: StepReport) => void>();
   /** Logits of a step; readers use theirs before the next. */
   const buffer = new Float32Array(limits.outputRows * limits.vocabularySize);
-  let step: { readonly parts: readonly Part<Running>[]; readonly controller: AbortController; readonly ended: Promise<void> } | undefined;
+  const totals = { steps: 0, promptTokens: 0, cachedTokens: 0, generatedTokens: 0, draftedTokens: 0, acceptedTokens: 0, preemptions: 0 };
+  let step: { readonly parts: readonly Part<Running>[]; readonly controller: AbortController } | undefined;
   let loop: Promise<void> | undefined;
   let disposed = false;
+  /** Average seconds from a text's arrival to its end, for predictions. */
+  let usualSeconds = 0;
+  let lastEnded: number | undefined;
   const gone = (): FrugalError => new FrugalError("FRUGAL_DISPOSED", "model: has been disposed; load it again");
 
-  const inStep = (sequence: Sequence): boolean => step?.parts.some((part) => part.demand.sequence === sequence) ?? false;
+  const waiting = (): number => [...running].filter(({ hasBegun }) => !hasBegun).length;
+  const predictedWait = (): number => ((waiting() + 1) / limits.sequences) * usualSeconds;
 
-  /** Only for sequences that no step is reading. */
-  function release(sequence: Sequence): void {
-    shrink(sequence, 0, pageSize, pages);
-    idle.delete(sequence);
-  }
-
+  /** Its pages are given back by the loop, when no step and no plan uses them: `settleEnded`. */
   function end(request: Running, error?: unknown): void {
     if (request.ended) return;
     request.ended = true;
     running.delete(request);
-    if (!inStep(request.sequence)) settle(request);
+    unsettled.add(request);
+    share.leave(request.tenant);
+    if (error === undefined) {
+      const seconds = (performance.now() - request.arrived) / 1000;
+      usualSeconds += (usualSeconds === 0 ? 1 : 0.1) * (seconds - usualSeconds);
+    }
     request.finish(error === undefined ? {} : { error });
   }
 
-  /** The pages of a request that has ended, once no step uses them. */
-  function settle(request: Running): void {
-    if (request.keep === true && !disposed) idle.add(request.sequence);
-    else release(request.sequence);
+  async function settleEnded(): Promise<void> {
+    const ended = [...unsettled];
+    unsettled.clear();
+    await Promise.all(
+      ended.map(async (request) => {
+        if (!disposed && request.admitted && request.spilled === undefined) keeper.keep(request);
+        await keeper.release(request);
+      }),
+    );
   }
 
   /** A run is cut short only where most of its rows were for nothing; the others of the step lose their work. */
@@ -99,111 +148,245 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine 
     if (own > others) active?.controller.abort(request.signal?.reason);
   }
 
-  /** Frees pages: of idle sessions first, else of the request that came last, which then computes its tokens again. */
-  function makeRoom(): boolean {
-    const [longestUnused] = idle;
-    if (longestUnused !== undefined) {
-      release(longestUnused);
-      return true;
-    }
-    const youngest = [...running].filter((request) => request.sequence.pages.length > 0).at(-1);
-    if (youngest === undefined || running.size === 1) return false;
-    shrink(youngest.sequence, 0, pageSize, pages);
-    return true;
+  /** Asks strategies of texts being written what may follow. */
+  async function propose(): Promise<void> {
+    const writing = [...running].filter((request) => request.hasBegun && isWriting(request));
+    const most = Math.floor((limits.outputRows - writing.length) / Math.max(1, writing.length));
+    await Promise.all(
+      writing.map(async (request) => {
+        const { strategy, sequence } = request;
+        const room = Math.min(most, limits.context - sequence.tokens.length, limits.rows - writing.length);
+        if (strategy === undefined || sequence.drafts.length > 0 || room < 1) return;
+        try {
+          const proposed = await strategy.propose(sequence.tokens, room);
+          const wrong = proposed.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < limits.vocabularySize));
+          sequence.drafts.push(...proposed.slice(0, Math.min(room, wrong < 0 ? room : wrong)));
+        } catch (error) {
+          end(request, error);
+        }
+      }),
+    );
   }
 
-  function nextParts(): Part<Running>[] {
-    for (;;) {
-      const budget: Budget = { ...limits, rowsBesideTexts, freePages: pages.free() };
-      const parts = plan([...running], budget);
-      if (parts.length > 0 || running.size === 0) return parts;
-      if (makeRoom()) continue;
-      for (const request of running)
-        end(
-          request,
-          new FrugalError(
-            "FRUGAL_INTERNAL",
-            `engine: ${pages.free()} free pages of ${pages.total} are too few for one request; report this`,
-          ),
-        );
+  /** A waiting text whose beginning another is computing now had better wait for that. */
+  const waitsForPrefix = (request: Running): boolean =>
+    request.reuses &&
+    [...running].some((other) => {
+      if (other === request || !other.admitted || !other.reuses || other.namespace !== request.namespace || isWriting(other)) return false;
+      const [mine, theirs] = [request.sequence.tokens, other.sequence.tokens];
+      const most = Math.min(mine.length - 1, theirs.length, request.readFrom);
+      let common = 0;
+      while (common < most && mine[common] === theirs[common]) common++;
+      return common >= other.sequence.computed + pageSize;
+    });
+
+  /** Begins texts in turn, as long as there are pages for the whole prompt and one more for each text that has begun. */
+  async function admit(): Promise<void> {
+    const turn = inTurn([...running]);
+    let slots = limits.sequences;
+    for (const request of turn) {
+      if (slots === 0) return;
+      if (!request.admitted && waitsForPrefix(request)) continue;
+      slots--;
+      if (request.admitted) continue;
+      const started = turn.filter((other) => other.started).length;
+      const { sequence } = request;
+      keeper.attach(request, Math.min(request.readFrom, sequence.tokens.length - 1));
+      const needed = lacking(sequence, sequence.tokens.length, tables);
+      const free = keeper.available(running, Math.max(...needed, 0) + started);
+      if (started > 0 && needed.some((pages, t) => pages + started > free[t]!)) return keeper.release(request);
+      request.admitted = true;
+      await keeper.attachRest(request);
     }
+  }
+
+  async function nextParts(): Promise<Part<Running>[]> {
+    await settleEnded();
+    for (let mayAdmit = true; running.size > 0; await settleEnded()) {
+      if (mayAdmit) await admit();
+      const turn = inTurn([...running].filter(({ admitted }) => admitted));
+      const parts = plan(turn, budget(turn));
+      const ready: Part<Running>[] = [];
+      for (const part of parts) if (await keeper.reserve(part.demand, part.first + part.count)) ready.push(part);
+      const alive = ready.filter(({ demand }) => !demand.ended);
+      // Rows of one adapter lie together.
+      if (alive.length > 0) return alive.sort((a, b) => (a.demand.adapter ?? -1) - (b.demand.adapter ?? -1));
+      if (ready.length > 0 || turn.some(({ ended }) => ended)) continue;
+      mayAdmit = false;
+      await makeRoom(turn);
+    }
+    return [];
+  }
+
+  function budget(turn: readonly Running[]): Budget {
+    const writers = turn.slice(0, limits.sequences).filter(isWriting).length;
+    const isMeasured = stepTimes.expected(1) !== undefined;
+    const rows = isMeasured ? stepTimes.rowsWithin(limits.latencyGoal, leastRowsBesideTexts + writers, limits.rows) : firstRowsBesideTexts;
+    return {
+      rows: limits.rows,
+      rowsBesideTexts: isMeasured ? Math.max(1, rows - writers) : rows,
+      sequences: limits.sequences,
+      outputRows: limits.outputRows,
+      freePages: keeper.available(running, Math.ceil(limits.rows / pageSize) + limits.sequences),
+      tables,
+    };
+  }
+
+  /** The text that comes last makes room for the others. */
+  async function makeRoom(turn: readonly Running[]): Promise<void> {
+    const holding = turn.filter(({ sequence }) => sequence.pages.length > 0);
+    const last = holding.at(-1);
+    if (last !== undefined && holding.length > 1) {
+      totals.preemptions++;
+      last.sequence.drafts.length = 0;
+      await keeper.spill(last);
+      last.admitted = last.spilled !== undefined;
+    } else if (last?.node !== undefined) keeper.leave(last);
+    else
+      for (const request of running)
+        end(request, new FrugalError("FRUGAL_INTERNAL", "engine: there are too few pages for one request; report this"));
   }
 
   async function runParts(parts: readonly Part<Running>[]): Promise<void> {
     const controller = new AbortController();
-    const { promise: ended, resolve: hasEnded } = deferred();
-    step = { parts, controller, ended };
-    for (const { demand, first, count } of parts) {
-      idle.delete(demand.sequence);
-      grow(demand.sequence, first + count, pageSize, pages);
-      demand.sequence.scheduled = count;
-    }
-    const { symbols, inputs, reads } = stepInputs(parts);
+    step = { parts, controller };
+    for (const { demand } of parts) begin(demand);
+    const writing = parts.map(({ demand }) => isWriting(demand));
+    const { program, symbols, inputs, reads } = stepInputs(parts, tables);
     let outputs: Outputs | undefined;
     let failure: { readonly error: unknown } | undefined;
+    const began = performance.now();
     try {
       const into = { logits: buffer.subarray(0, symbols.R * limits.vocabularySize) };
-      outputs = await loaded.run({ program: "generate", symbols, inputs, into, signal: controller.signal });
+      outputs = await loaded.run({ program, symbols, inputs, into, signal: controller.signal });
     } catch (error) {
       failure = { error };
     }
+    const milliseconds = performance.now() - began;
     step = undefined;
-    for (const { demand, count } of parts) {
-      demand.sequence.scheduled = 0;
-      if (failure === undefined) demand.sequence.computed += count;
-      if (demand.ended) settle(demand);
+    if (failure === undefined) {
+      for (const { demand, count } of parts) {
+        demand.sequence.computed += count;
+        share.charge(demand.tenant, count);
+      }
+      deliver(parts, reads, outputs!["logits"] as Float32Array, outputs!["likeliest"] as Int32Array);
+      for (const [i, { demand, first }] of parts.entries()) {
+        const crossed = Math.floor(first / pageSize) !== Math.floor(demand.sequence.computed / pageSize);
+        // Prefixes are left to others page by page, and prompts as they are read.
+        if (!demand.ended && (crossed || !writing[i]!)) keeper.keep(demand);
+      }
+      stepTimes.record(symbols.T, milliseconds);
+      totals.steps++;
+      const written = parts.filter((_, i) => writing[i]);
+      const report: StepReport = {
+        milliseconds,
+        rows: symbols.T,
+        sequences: symbols.S,
+        outputRows: reads.length,
+        decodeRows: written.length,
+        draftRows: written.reduce((sum, { count }) => sum + count - 1, 0),
+        overheadMilliseconds: lastEnded === undefined ? 0 : began - lastEnded,
+      };
+      for (const listener of listeners) listener(report);
     }
-    hasEnded();
-    if (failure === undefined) return deliver(parts, reads, outputs!["logits"] as Float32Array, outputs!["likeliest"] as Int32Array);
-    if (controller.signal.aborted) return;
+    lastEnded = began + milliseconds;
+    await settleEnded();
+    if (failure === undefined || controller.signal.aborted) return;
     // One request's fault must not end the others: each runs once more by itself.
     const alive = parts.filter((part) => !part.demand.ended);
     if (parts.length === 1) for (const part of alive) end(part.demand, failure.error);
     else for (const part of alive) if (!part.demand.ended) await runParts([part]);
   }
 
-  function deliver(
-    parts: readonly Part<Running>[],
-    reads: ReturnType<typeof stepInputs>["reads"],
-    logits: Float32Array,
-    likeliest: Int32Array,
-  ): void {
-    reads.forEach(({ part, position }, row) => {
-      const request = parts[part]!.demand;
-      if (request.ended) return;
-      const isLast = position === request.sequence.tokens.length - 1;
-      try {
-        const verdict = request.read(
-          position,
-          logits.subarray(row * limits.vocabularySize, (row + 1) * limits.vocabularySize),
-          likeliest[row]!,
-        );
-        if (isLast && verdict === "done") end(request);
-      } catch (error) {
-        end(request, error);
+  function begin(request: Running): void {
+    if (request.hasBegun) return;
+    request.hasBegun = true;
+    totals.promptTokens += request.sequence.tokens.length;
+    totals.cachedTokens += request.sequence.cached;
+    request.begun?.();
+  }
+
+  /** Gives readers their rows; of proposed tokens those count that the reader chose too. */
+  function deliver(parts: readonly Part<Running>[], reads: StepInputs["reads"], logits: Float32Array, likeliest: Int32Array): void {
+    const { vocabularySize } = limits;
+    let row = 0;
+    parts.forEach(({ demand: request, count }, part) => {
+      const { sequence } = request;
+      const proposed = Math.min(sequence.drafts.length, Math.max(0, count - 1));
+      let accepted = 0;
+      let isOver = false;
+      for (; row < reads.length && reads[row]!.part === part; row++) {
+        if (request.ended || isOver) continue;
+        const { position } = reads[row]!;
+        const known = sequence.tokens.length;
+        try {
+          const verdict = request.read(position, logits.subarray(row * vocabularySize, (row + 1) * vocabularySize), likeliest[row]!);
+          if (position < known - 1) continue;
+          totals.generatedTokens += sequence.tokens.length - known;
+          if (verdict === "done") end(request);
+          const isConfirmed = sequence.drafts.length > 0 && sequence.tokens.at(-1) === sequence.drafts[0] && sequence.tokens.length > known;
+          if (!isConfirmed) isOver = true;
+          else {
+            accepted++;
+            sequence.drafts.shift();
+          }
+        } catch (error) {
+          end(request, error);
+        }
       }
+      if (proposed > 0) {
+        totals.draftedTokens += proposed;
+        totals.acceptedTokens += accepted;
+        request.strategy?.judged(proposed, accepted);
+      }
+      // What was computed of tokens that did not come is written over.
+      if (isOver || request.ended) sequence.drafts.length = 0;
+      if (missing(sequence) < 1) sequence.computed = sequence.tokens.length - 1;
     });
   }
 
   async function steps(): Promise<void> {
-    while (running.size > 0) {
-      const parts = nextParts();
-      if (parts.length > 0) await runParts(parts);
+    try {
+      while (running.size > 0) {
+        await propose();
+        const parts = await nextParts();
+        if (parts.length > 0) await runParts(parts);
+      }
+    } catch (error) {
+      for (const request of running) end(request, error);
     }
-    loop = undefined;
+    await settleEnded();
+    lastEnded = undefined;
+    loop = running.size > 0 ? steps() : undefined;
   }
 
   return {
     limits,
+    stepTimes,
     async run(request) {
       if (disposed) throw gone();
       request.signal?.throwIfAborted();
       checkTokens(request.sequence.tokens, limits);
+      if (waiting() >= limits.queue + Math.max(0, limits.sequences - (running.size - waiting()))) throw busy(limits.queue, predictedWait());
+      const tenant = request.tenant ?? "";
       await new Promise<void>((resolve, reject) => {
         const onAbort = (): void => abort(entry);
         const entry: Running = {
           ...request,
+          namespace: request.namespace ?? "",
+          reuses: limits.prefixCache && request.reuses !== false,
+          priority: request.priority ?? 0,
+          tenant,
+          arrived: performance.now(),
+          admitted: false,
+          hasBegun: false,
           ended: false,
+          get service() {
+            return share.service(tenant);
+          },
+          get started() {
+            return entry.admitted && entry.spilled === undefined;
+          },
           finish({ error }) {
             request.signal?.removeEventListener("abort", onAbort);
             if (error === undefined) resolve();
@@ -211,39 +394,52 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits): Engine 
           },
         };
         request.signal?.addEventListener("abort", onAbort, { once: true });
-        idle.delete(request.sequence);
         running.add(entry);
+        share.arrive(tenant);
         // Begins after this turn, so that requests made together start together.
         loop ??= Promise.resolve().then(steps);
       });
     },
-    async forget(sequence) {
-      while (inStep(sequence)) await step?.ended;
-      release(sequence);
+    stats() {
+      const begun = [...running].filter(({ hasBegun }) => hasBegun).length;
+      return {
+        running: begun,
+        waiting: running.size - begun,
+        queueLimit: limits.queue,
+        pages: keeper.report(),
+        ...totals,
+        spilledPages: keeper.counts.spilledPages,
+        evictedPrefixes: keeper.counts.evictedPrefixes,
+        predictedWaitSeconds: predictedWait(),
+      };
     },
-    async change(sequence, tokens) {
-      while (inStep(sequence)) await step?.ended;
-      return replace(sequence, tokens, pageSize, pages);
+    onStep(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
-    freePages: () => pages.free(),
+    expectIdle: () => keeper.expectIdle(),
     async dispose() {
       disposed = true;
       step?.controller.abort(gone());
       for (const request of running) end(request, gone());
       await loop;
-      for (const sequence of idle) release(sequence);
+      keeper.clear();
+      await store?.dispose();
     },
   };
 }
 
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((done) => (resolve = done));
-  return { promise, resolve };
-}
+const busy = (queue: number, seconds: number): FrugalError =>
+  new FrugalError("FRUGAL_BUSY", `engine: ${queue} texts wait already, as many as may; try again in ${Math.ceil(seconds)} s`, {
+    queue,
+    retryAfterSeconds: Math.max(1, Math.ceil(seconds)),
+  });
 
 /** @throws FRUGAL_BAD_ARGUMENT, FRUGAL_CONTEXT_FULL for tokens that can't be run. */
-export function checkTokens(tokens: readonly number[], { context, vocabularySize }: EngineLimits): void {
+export function checkTokens(
+  tokens: readonly number[],
+  { context, vocabularySize }: Pick<EngineLimits, "context" | "vocabularySize">,
+): void {
   if (tokens.length === 0)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", "prompt: has no tokens, and the model has no token to begin with; give some text");
   if (tokens.length > context)

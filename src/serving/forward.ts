@@ -1,11 +1,10 @@
 /** A model on named tensors, under the names that transformers gives them: for comparison with other implementations. */
 import { inOrder, sourceName } from "../graph/value.ts";
-import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { checkIds, runEncoder } from "./embed.ts";
 import { type ForwardRow, forwardLength, forwardRows, isPlain, type NamedTensor } from "./forward-rows.ts";
 import type { LoadOptions, ModelParts, StepLimits } from "./load-parts.ts";
-import { pagesFor } from "./sequence.ts";
+import { pagesFor } from "./page-tables.ts";
 
 /** Rows of logits in one run, where a text is run in pieces. */
 const rowsAtOnce = 64;
@@ -103,7 +102,7 @@ async function runText(parts: ModelParts, row: ForwardRow, collect: Collect, sig
   const step = parts.program === "score" ? ids.length : rowsAtOnce;
   for (let from = 0; from < ids.length; from += step) {
     const to = Math.min(from + step, ids.length);
-    const pages = pagesFor(ids.length, pageSize);
+    const pages = pagesFor(ids.length);
     const outputs = await parts.loaded.run({
       program: parts.program,
       symbols: { T: to - from, S: 1, C: parts.program === "score" ? 0 : pages, R: to - from },

@@ -13,8 +13,10 @@ export interface Part {
 }
 
 export interface Timings {
-  /** Tokens of the prompt that were still in the session's cache. */
+  /** Tokens of the prompt whose keys and values were there from an earlier text. */
   readonly cachedTokens: number;
+  /** From the call until the text was begun, in milliseconds. */
+  readonly queued: number;
   /** From the call to the first token, in milliseconds. */
   readonly timeToFirstToken: number;
   /** Of the prompt's tokens that were not cached. */

@@ -5,7 +5,7 @@ import { pageSize } from "../ops/cache.ts";
 import { size } from "../tensor/shape.ts";
 import { cacheBytesPerToken } from "./cache-needs.ts";
 import type { OpenedCheckpoint } from "../models/open-checkpoint.ts";
-import { pagesFor } from "./sequence.ts";
+import { pagesFor } from "./page-tables.ts";
 
 export interface Amount {
   readonly tensors: number;
@@ -81,5 +81,5 @@ function cacheNeeds(model: Model, format: CacheFormat): Inspection["cache"] {
   if (graph === undefined) return [];
   const perToken = cacheBytesPerToken(graph, format);
   const lengths = [512, 2048, 4096, 8192, 16384, 32768, 65536, 131072].filter((length) => length < model.contextLength);
-  return [...lengths, model.contextLength].map((context) => ({ context, bytes: pagesFor(context, pageSize) * pageSize * perToken }));
+  return [...lengths, model.contextLength].map((context) => ({ context, bytes: pagesFor(context) * pageSize * perToken }));
 }

@@ -7,11 +7,13 @@ import { openModel } from "../models/index.ts";
 import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { byteSize, printBytes } from "../tensor/byte-size.ts";
-import { cacheBytesPerToken } from "./cache-needs.ts";
+import { cacheBytesPerToken, pageTables } from "./cache-needs.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { type HubSettings, openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "../models/open-checkpoint.ts";
 import { checkOptions, wholeNumber } from "../tensor/options.ts";
-import { pagesFor } from "./sequence.ts";
+import { pagesFor, type PageTable } from "./page-tables.ts";
+import { createPages } from "./pages.ts";
+import { createSpillStore } from "./spill.ts";
 
 /** Options of `load`. */
 export interface LoadOptions {
@@ -19,8 +21,18 @@ export interface LoadOptions {
   readonly memory?: number | string;
   /** Tokens a text may have, prompt included. Default: what the model was made for, at most 4096, or as many as `memory` allows. */
   readonly context?: number;
-  /** Texts that may be written together; more wait their turn. All share a cache of `context` tokens. Default 8. */
+  /** Texts that may be written together; more wait their turn. Default 8. */
   readonly sequences?: number;
+  /** Tokens that all texts together, and beginnings kept for later ones, may have in the cache. Default: those one text may have. */
+  readonly cacheTokens?: number;
+  /** Whether texts that begin alike share what was computed of it, also later ones. Default true. */
+  readonly prefixCache?: boolean;
+  /** Texts that may wait for their turn; more are refused with FRUGAL_BUSY. Default: any number. */
+  readonly queue?: number;
+  /** Milliseconds that the next token of a text should wait at most for prompts read beside it. Default 50. */
+  readonly latencyGoal?: number;
+  /** Where texts that must make room for others leave their keys and values. Default: they are computed again. */
+  readonly spillDirectory?: string;
   /** Default: native where it was built, else reference. */
   readonly backend?: BackendName | Backend;
   /** Threads that compute together. Default: as many as this process may use. */
@@ -40,8 +52,6 @@ export interface StepLimits {
   readonly rows?: number;
   /** Most rows of logits in a step. Default: `sequences`. */
   readonly outputRows?: number;
-  /** Tokens that all texts together may have in the cache. Default: those one text may have. */
-  readonly cacheTokens?: number;
   /** What is to be done that only models that write text can do, for the message to others. */
   readonly textFor?: string;
   /** Of a text model: "generate" keeps a cache, "score" runs whole texts. Default "generate". */
@@ -76,6 +86,11 @@ export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   "memory",
   "context",
   "sequences",
+  "cacheTokens",
+  "prefixCache",
+  "queue",
+  "latencyGoal",
+  "spillDirectory",
   "backend",
   "threads",
   "cache",
@@ -91,6 +106,12 @@ export async function loadParts(source: string, options: LoadOptions = {}, limit
   wholeNumber("load", "context", options.context, 1);
   wholeNumber("load", "sequences", options.sequences, 1, 4096);
   wholeNumber("load", "threads", options.threads, 1, 1024);
+  wholeNumber("load", "cacheTokens", options.cacheTokens, 1);
+  if (options.queue !== Infinity) wholeNumber("load", "queue", options.queue, 0);
+  if (options.latencyGoal !== undefined && !(options.latencyGoal > 0))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: latencyGoal is ${options.latencyGoal}; give milliseconds above 0`, {
+      latencyGoal: options.latencyGoal,
+    });
   const cacheFormat = options.cache ?? "F16";
   if (!cacheFormats.includes(cacheFormat))
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: cache is ${JSON.stringify(options.cache)}; it may be ${cacheFormats.join(", ")}`, {
@@ -132,13 +153,18 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   const graph = graphs[program]!;
   const perToken = cacheBytesPerToken(graph, cacheFormat);
   const context = fitContext(model, wanted, options, perToken);
-  const pages = pagesFor(Math.max(context, options.cacheTokens ?? 0), pageSize);
+  const pages = pagesFor(Math.max(context, options.cacheTokens ?? 0));
   // An encoder reads a text at once, however long.
   const rows = isText ? Math.min(options.rows ?? 512, context * sequences) : context;
   const outputRows = Math.min(options.outputRows ?? sequences, rows);
+  const tables = pageTables(graph, cacheFormat).map(({ name, window }): PageTable => {
+    // Beside what texts see, as much again for beginnings that later ones may go on from.
+    const seen = window === undefined ? pages : 2 * sequences * (pagesFor(window) + 2) + pagesFor(rows);
+    return { name, window, pages: createPages(Math.min(pages, seen)) };
+  });
   const loading = backend.load({ [program]: graph }, model.weights, {
-    caps: { T: rows, S: Math.min(sequences, rows), C: pagesFor(context, pageSize), R: Math.max(1, outputRows) },
-    ...(perToken > 0 ? { cachePages: pages, cacheFormat } : {}),
+    caps: { T: rows, S: Math.min(sequences, rows), C: pagesFor(context), R: Math.max(1, outputRows) },
+    ...(perToken > 0 ? { cachePages: Object.fromEntries(tables.map((table) => [table.name, table.pages.total])), cacheFormat } : {}),
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress: (done, total) => onProgress({ stage: "weights", done, total }) }),
   });
@@ -152,15 +178,21 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   }
   const engine =
     program === "generate"
-      ? createEngine(loaded, {
-          vocabularySize: model.vocabularySize,
-          context,
-          cachePages: pages,
-          pageSize,
-          rows,
-          sequences: Math.min(sequences, rows),
-          outputRows,
-        })
+      ? createEngine(
+          loaded,
+          {
+            vocabularySize: model.vocabularySize,
+            context,
+            rows,
+            sequences: Math.min(sequences, rows),
+            outputRows,
+            queue: options.queue ?? Infinity,
+            latencyGoal: options.latencyGoal ?? 50,
+            prefixCache: options.prefixCache ?? true,
+          },
+          tables,
+          options.spillDirectory === undefined ? undefined : createSpillStore(options.spillDirectory),
+        )
       : undefined;
   let disposed: Promise<void> | undefined;
   return {

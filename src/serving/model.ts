@@ -12,6 +12,7 @@ import type { ChatMessage, Prompt } from "./prompt.ts";
 import { readLogits } from "./read-logits.ts";
 import { rerankTexts, type RerankOptions } from "./rerank.ts";
 import { createSequence } from "./sequence.ts";
+import type { ServingStats, StepReport } from "./serving-stats.ts";
 import { createSession, type Session } from "./session.ts";
 import { createWriter, type GenerateOptions, type Writer } from "./writer.ts";
 
@@ -59,7 +60,7 @@ export interface FrugalModel extends AsyncDisposable {
    * ```ts
    * import { load } from "frugal";
    * await using model = await load("model.gguf");
-   * await using session = model.session();
+   * using session = model.session();
    * await session.generate("The first line.", { maxTokens: 20 });
    * const { timings } = await session.generate(" The second line.", { maxTokens: 20 });
    * console.log(timings.cachedTokens);
@@ -104,6 +105,10 @@ export interface FrugalModel extends AsyncDisposable {
   tokenizer(): Promise<Tokenizer>;
   /** What the model is made of, and the memory it holds. */
   inspect(): Inspection;
+  /** What was run so far, and what waits. Text models only. */
+  stats(): ServingStats;
+  /** Calls `listener` after each step of the model, until the function that is returned is called. Text models only. */
+  onStep(listener: (step: StepReport) => void): () => void;
   /** Ends what runs and gives all memory back; later calls fail with FRUGAL_DISPOSED. */
   dispose(): Promise<void>;
 }
@@ -148,8 +153,7 @@ export function frugalModel(parts: ModelParts): FrugalModel {
       engine();
       return writer()(prompt, options, {
         afterOthers: false,
-        keep: false,
-        prepare: async ({ ids }) => ({ sequence: createSequence(ids), cachedTokens: 0 }),
+        prepare: ({ ids }) => createSequence(ids),
       });
     },
     chat: (messages, options) => self.generate(messages, options),
@@ -186,13 +190,15 @@ export function frugalModel(parts: ModelParts): FrugalModel {
       check();
       return opened.tokenizer();
     },
+    stats: () => engine().stats(),
+    onStep: (listener) => engine().onStep(listener),
     inspect() {
       check();
       return inspectModel(opened, model, loaded.memory, parts.cacheFormat);
     },
     dispose() {
       disposed ??= (async () => {
-        await Promise.all([...sessions].map((session) => session.dispose()));
+        for (const session of sessions) session.dispose();
         await parts.dispose();
       })();
       return disposed;

@@ -1,4 +1,4 @@
-/** Which pages of the cache are free, and how many hold each of the others. */
+/** Which pages of a page table's cache are free, and how many hold each of the others. */
 import { FrugalError } from "../tensor/error.ts";
 
 export interface Pages {
@@ -10,6 +10,7 @@ export interface Pages {
   share(page: number): void;
   /** One holder less; the last one frees the page. */
   giveBack(page: number): void;
+  holders(page: number): number;
 }
 
 /** Costs memory only for pages that were ever taken: a cache may be as large as somebody asks for. */
@@ -37,5 +38,6 @@ export function createPages(total: number): Pages {
       held(page);
       if (--holders[page]! === 0) returned.push(page);
     },
+    holders: (page) => holders[page] ?? 0,
   };
 }

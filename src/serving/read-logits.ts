@@ -16,6 +16,8 @@ export async function readLogits(
   await engine.run({
     sequence: createSequence(Array.from(ids)),
     readFrom: from,
+    // Scoring passes over texts once.
+    reuses: false,
     signal,
     read(position, logits) {
       row(position, logits);

@@ -1,26 +1,36 @@
 /**
- * Who runs in the next step, as a pure function. There is no prefill phase and no decode phase: each sequence catches up from what is
- * computed to what is known. Those that lack one token go first, so that a long prompt doesn't hold up texts being written.
+ * Who runs in the next step, as a pure function. There is no prefill phase and no decode phase, and none of verification: each sequence catches
+ * up from what is computed to what is known or proposed. Those that write go first, so that a long prompt doesn't hold up texts being written;
+ * of the step's time they leave, prompts get what the latency goal allows, and always some.
  */
-import { pagesFor, type Sequence } from "./sequence.ts";
+import { pageSize } from "../ops/cache.ts";
+import { lacking, type PageTable } from "./page-tables.ts";
+import { missing, type Sequence } from "./sequence.ts";
 
 /** A sequence that wants to catch up. */
 export interface Demand {
   readonly sequence: Sequence;
   /** Logits are read after every token from this position on; those of the last token always. */
   readonly readFrom: number;
+  /** Lower goes first. */
+  readonly priority: number;
+  /** Computed already what its tenant got so far, when it is asked; lower goes first among those that wait. */
+  readonly service: number;
+  /** It has begun, and holds pages (here or on disk). */
+  readonly started: boolean;
 }
 
 export interface Budget {
   /** Most tokens in a step. */
   readonly rows: number;
-  /** Most tokens in a step that also writes texts, so that these wait less; single tokens are not counted. */
+  /** Most tokens of prompts in a step that also writes texts, so that these wait less. */
   readonly rowsBesideTexts: number;
   readonly sequences: number;
   /** Most logits rows read in a step. */
   readonly outputRows: number;
-  readonly freePages: number;
-  readonly pageSize: number;
+  /** Pages of each table that are free or can be made so. */
+  readonly freePages: readonly number[];
+  readonly tables: readonly PageTable[];
 }
 
 /** Tokens `first` to `first + count` of a demand's sequence; logits are read from `readFrom` on. */
@@ -31,35 +41,49 @@ export interface Part<D extends Demand = Demand> {
   readonly readFrom: number;
 }
 
-/** Chooses from demands in order of arrival. An empty result means that pages must be freed first (or that there is nothing to do). */
-export function plan<D extends Demand>(demands: readonly D[], budget: Budget): Part<D>[] {
-  const missing = (demand: D): number => demand.sequence.tokens.length - demand.sequence.computed;
-  const writing = demands.filter((demand) => missing(demand) === 1);
-  const reading = demands.filter((demand) => missing(demand) > 1);
-  const started = demands.filter(({ sequence }) => sequence.computed > 0).length;
+/** Who goes first: by priority, then those that have begun, then the tenant that got least, then who came first. */
+export function inTurn<D extends Demand>(demands: readonly D[]): D[] {
+  const order = (a: D, b: D): number =>
+    a.priority - b.priority || Number(b.started) - Number(a.started) || (a.started ? 0 : a.service - b.service);
+  return [...demands].sort(order);
+}
 
+/** Whether the sequence writes: what it lacks is the last token, and what was proposed after it. */
+export const isWriting = ({ sequence }: Demand): boolean => missing(sequence) === 1 + sequence.drafts.length;
+
+/** Chooses from demands in turn. An empty result means that pages must be freed first (or that there is nothing to do). */
+export function plan<D extends Demand>(demands: readonly D[], budget: Budget): Part<D>[] {
+  const chosen = demands.slice(0, budget.sequences);
+  const started = chosen.filter((demand) => demand.started).length;
   const parts: Part<D>[] = [];
-  let { outputRows, freePages } = budget;
-  let rows = budget.rows;
+  const freePages = [...budget.freePages];
+  let { outputRows, rows } = budget;
   const add = (demand: D, most: number): void => {
     const { sequence } = demand;
-    if (parts.length >= budget.sequences || outputRows === 0) return;
-    // A text that starts while others run must leave each of them a page, or it would soon be thrown out again.
-    const needed = pagesFor(sequence.tokens.length, budget.pageSize) - sequence.pages.length;
-    if (sequence.computed === 0 && started > 0 && needed + started > freePages) return;
-    const room = (sequence.pages.length + freePages) * budget.pageSize - sequence.computed;
-    let count = Math.min(missing(demand), most, rows, room);
-    const readFrom = Math.max(sequence.computed, Math.min(demand.readFrom, sequence.tokens.length - 1));
+    if (outputRows === 0) return;
+    const known = sequence.tokens.length;
+    // A text that starts while others run must leave each of them a page, or it would soon have to wait for them.
+    if (!demand.started && started > 0 && !fits(lacking(sequence, known, budget.tables), freePages, started)) return;
+    let count = Math.min(missing(sequence), most, rows);
+    const readFrom = Math.max(sequence.computed, Math.min(demand.readFrom, known - 1));
     count = Math.min(count, Math.max(0, readFrom - sequence.computed) + outputRows);
+    // Fewer tokens where pages are short: down to what the pages that it has hold.
+    while (count > 0 && !fits(lacking(sequence, sequence.computed + count, budget.tables), freePages, 0))
+      count = Math.min(count - 1, Math.ceil((sequence.computed + count) / pageSize - 1) * pageSize - sequence.computed);
     if (count <= 0) return;
     const end = sequence.computed + count;
     parts.push({ demand, first: sequence.computed, count, readFrom: Math.min(readFrom, end) });
-    freePages -= Math.max(0, pagesFor(end, budget.pageSize) - sequence.pages.length);
+    lacking(sequence, end, budget.tables).forEach((pages, t) => (freePages[t]! -= Math.max(0, pages)));
     outputRows -= Math.max(0, end - readFrom);
     rows -= count;
   };
-  for (const demand of writing) add(demand, 1);
+  // Every text gets its next token before any gets room for what was proposed beyond it.
+  const writing = chosen.filter(isWriting);
+  for (const [i, demand] of writing.entries()) add(demand, Math.max(1, outputRows - (writing.length - 1 - i)));
   if (parts.length > 0) rows = Math.min(rows, budget.rowsBesideTexts);
-  for (const demand of reading) add(demand, rows);
+  for (const demand of chosen) if (!isWriting(demand)) add(demand, rows);
   return parts;
 }
+
+const fits = (needed: readonly number[], free: readonly number[], spare: number): boolean =>
+  needed.every((pages, t) => pages <= 0 || pages + spare <= free[t]!);

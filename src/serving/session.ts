@@ -6,7 +6,7 @@ import type { ChatMessage, Prompt } from "./prompt.ts";
 import { createSequence } from "./sequence.ts";
 import type { GenerateOptions, Writer } from "./writer.ts";
 
-export interface Session extends AsyncDisposable {
+export interface Session extends Disposable {
   /**
    * Text and ids go on after what the session holds. Messages are the whole conversation: what it has in common with the session's tokens is
    * not computed again. One call at a time; FRUGAL_BAD_ARGUMENT while another runs.
@@ -16,12 +16,13 @@ export interface Session extends AsyncDisposable {
   /** Everything read and written so far. */
   readonly ids: readonly number[];
   /** Forgets all tokens. */
-  clear(): Promise<void>;
-  dispose(): Promise<void>;
+  clear(): void;
+  dispose(): void;
 }
 
 export function createSession(engine: Engine, write: Writer, onDispose: () => void): Session {
-  const sequence = createSequence();
+  /** Keys and values of it are in the tree of prefixes, as long as nobody needs the pages more. */
+  let sequence = createSequence();
   let busy = false;
   let disposed = false;
   const ending = new AbortController();
@@ -35,14 +36,14 @@ export function createSession(engine: Engine, write: Writer, onDispose: () => vo
       return write(prompt, options, {
         ending: ending.signal,
         afterOthers: !isConversation && sequence.tokens.length > 0,
-        keep: true,
-        async prepare(encoded) {
+        prepare(encoded) {
           check();
           const tokens = isConversation ? encoded.ids : [...sequence.tokens, ...encoded.ids];
           // Refused here, so that a prompt too long leaves the session as it was.
           checkTokens(tokens, engine.limits);
           busy = true;
-          return { sequence, cachedTokens: await engine.change(sequence, tokens) };
+          sequence = createSequence(tokens);
+          return sequence;
         },
         finished: () => {
           busy = false;
@@ -53,18 +54,17 @@ export function createSession(engine: Engine, write: Writer, onDispose: () => vo
     get ids() {
       return sequence.tokens.slice();
     },
-    async clear() {
+    clear() {
       check();
-      await engine.change(sequence, []);
+      sequence = createSequence();
     },
-    async dispose() {
+    dispose() {
       if (disposed) return;
       disposed = true;
       ending.abort(new FrugalError("FRUGAL_DISPOSED", "session: has been disposed; make another"));
       onDispose();
-      await engine.forget(sequence);
     },
-    [Symbol.asyncDispose]: () => session.dispose(),
+    [Symbol.dispose]: () => session.dispose(),
   };
   return session;
 }

@@ -1,7 +1,7 @@
 /** One generation on the engine: sample, decode, look for the end. */
 import { streamText } from "../text/stream.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Engine, Verdict } from "./engine.ts";
+import type { Engine, Request, Verdict } from "./engine.ts";
 import type { GenerationResult, Part } from "./generation.ts";
 import { choose } from "./sampler.ts";
 import type { Sampling } from "./sampling.ts";
@@ -13,11 +13,10 @@ export interface Writing {
   readonly tokenizer: Tokenizer;
   /** Holds the prompt; grows by what is written. */
   readonly sequence: Sequence;
-  /** Tokens of the prompt whose keys and values are still there. */
-  readonly cachedTokens: number;
-  readonly keep: boolean;
   readonly sampling: Sampling;
   readonly maxTokens: number;
+  /** The text does not end before so many tokens. */
+  readonly minTokens: number;
   readonly stop: readonly string[];
   /** Ids that end the text. */
   readonly endIds: ReadonlySet<number>;
@@ -26,6 +25,8 @@ export interface Writing {
   readonly skipSpecial: boolean;
   /** When the call was made, by performance.now(). */
   readonly started: number;
+  /** What the engine is to know of the request beside. */
+  readonly request: Pick<Request, "priority" | "tenant" | "namespace" | "adapter" | "strategy">;
 }
 
 export async function writeText(w: Writing, emit: (part: Part) => void, signal: AbortSignal): Promise<GenerationResult> {
@@ -39,7 +40,7 @@ export async function writeText(w: Writing, emit: (part: Part) => void, signal: 
 
   const read = (position: number, logits: Float32Array, likeliest: number): Verdict => {
     if (position !== sequence.tokens.length - 1) return "more";
-    const choice = choose(logits, sampling, sequence.tokens, likeliest);
+    const choice = choose(logits, sampling, sequence.tokens, parts.length < w.minTokens ? without(logits, w.endIds) : likeliest);
     if (parts.length === 0) firstToken = performance.now();
     sequence.tokens.push(choice.id);
     const isEnd = w.endIds.has(choice.id);
@@ -61,7 +62,13 @@ export async function writeText(w: Writing, emit: (part: Part) => void, signal: 
     return isOver ? "done" : "more";
   };
 
-  if (w.maxTokens > 0) await engine.run({ sequence, readFrom: Number.MAX_SAFE_INTEGER, read, signal, keep: w.keep });
+  let begun = w.started;
+  const request = { ...w.request, sequence, readFrom: Number.MAX_SAFE_INTEGER, read, signal, begun: () => (begun = performance.now()) };
+  try {
+    if (w.maxTokens > 0) await engine.run(request);
+  } finally {
+    await w.request.strategy?.dispose?.();
+  }
   const ended = performance.now();
   const perSecond = (count: number, milliseconds: number): number => (count > 0 && milliseconds > 0 ? (count * 1000) / milliseconds : 0);
   return {
@@ -73,10 +80,16 @@ export async function writeText(w: Writing, emit: (part: Part) => void, signal: 
     seed: sampling.seed,
     parts,
     timings: {
-      cachedTokens: w.cachedTokens,
+      cachedTokens: sequence.cached,
+      queued: begun - w.started,
       timeToFirstToken: firstToken - w.started,
-      prefillTokensPerSecond: perSecond(promptIds.length - w.cachedTokens, firstToken - w.started),
+      prefillTokensPerSecond: perSecond(promptIds.length - sequence.cached, firstToken - begun),
       decodeTokensPerSecond: perSecond(parts.length - 1, ended - firstToken),
     },
   };
+}
+
+/** Forbids these ids; which other is the likeliest must then be looked for. */
+function without(logits: Float32Array, ids: ReadonlySet<number>): undefined {
+  for (const id of ids) logits[id] = -Infinity;
 }

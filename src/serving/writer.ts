@@ -13,6 +13,14 @@ import { writeText } from "./write-text.ts";
 export interface GenerateOptions extends SamplingOptions, PromptOptions {
   /** Most tokens to write. Default: until the context is full. */
   readonly maxTokens?: number;
+  /** The text does not end before so many tokens. Default 0. */
+  readonly minTokens?: number;
+  /** Texts of lower numbers go first where texts wait. Default 0. */
+  readonly priority?: number;
+  /** Tenants get equal shares where texts wait. Default: all texts are one tenant's. */
+  readonly tenant?: string;
+  /** Texts with different salts share nothing that was computed, so that nobody can tell by the time it takes what others asked. */
+  readonly cacheSalt?: string;
   /** Strings that end the text where they appear; they are not part of it. */
   readonly stop?: string | readonly string[];
   /** Ids that end the text, beside the model's own. */
@@ -24,15 +32,27 @@ export interface GenerateOptions extends SamplingOptions, PromptOptions {
   readonly signal?: AbortSignal;
 }
 
-const known: readonly string[] = [...samplingNames, ...promptNames, "maxTokens", "stop", "stopIds", "ignoreEnd", "skipSpecial", "signal"];
+const known: readonly string[] = [
+  ...samplingNames,
+  ...promptNames,
+  "maxTokens",
+  "minTokens",
+  "priority",
+  "tenant",
+  "cacheSalt",
+  "stop",
+  "stopIds",
+  "ignoreEnd",
+  "skipSpecial",
+  "signal",
+];
 
 /** Where a prompt's tokens go. */
 export interface Place {
   /** Whether the place already has tokens, which a text prompt goes on after. */
   readonly afterOthers: boolean;
-  /** The sequence, made to hold the prompt, and how many of its tokens are cached. */
-  prepare(prompt: EncodedPrompt): Promise<{ readonly sequence: Sequence; readonly cachedTokens: number }>;
-  readonly keep: boolean;
+  /** A sequence that holds the prompt. */
+  prepare(prompt: EncodedPrompt): Sequence;
   /** Ends the writing too. */
   readonly ending?: AbortSignal;
   /** Called once after `prepare` has succeeded and the writing has ended, however it ended. */
@@ -57,6 +77,8 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
     return startGeneration(async (emit, signal) => {
       checkOptions("generate", options, known);
       wholeNumber("generate", "maxTokens", options.maxTokens, 0);
+      wholeNumber("generate", "minTokens", options.minTokens, 0);
+      checkPlace(options);
       if (options.templateVariables !== undefined && !isObject(options.templateVariables))
         throw new FrugalError("FRUGAL_BAD_ARGUMENT", "generate: templateVariables is no object; give values by name");
       signal.throwIfAborted();
@@ -69,21 +91,21 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
       // Models without a template play both parts of a conversation; the fallback's next turn is where the reply is over.
       const isReply = typeof prompt !== "string" && isConversation(prompt);
       const stop = [...stopsOf(options.stop), ...(isReply && template === undefined ? fallbackTurns : [])];
-      const { sequence, cachedTokens } = await place.prepare(encoded);
+      const sequence = place.prepare(encoded);
       const writing = writeText(
         {
           engine,
           tokenizer,
           sequence,
-          cachedTokens,
-          keep: place.keep,
           sampling: settled,
           maxTokens: options.maxTokens ?? Infinity,
+          minTokens: options.minTokens ?? 0,
           stop,
           endIds: new Set([...(options.ignoreEnd === true ? [] : ends), ...stopIdsOf(options.stopIds, vocabularySize)]),
           continues: encoded.continues,
           skipSpecial: options.skipSpecial ?? true,
           started,
+          request: { priority: options.priority, tenant: options.tenant, namespace: options.cacheSalt },
         },
         emit,
         signal,
@@ -91,6 +113,15 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
       return writing.finally(() => place.finished?.());
     }, AbortSignal.any(signals));
   };
+}
+
+/** @throws FRUGAL_BAD_ARGUMENT */
+function checkPlace({ priority, tenant, cacheSalt }: GenerateOptions): void {
+  if (priority !== undefined && !Number.isFinite(priority))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `generate: priority is ${String(priority)}; give a number`, { option: "priority" });
+  for (const [option, value] of Object.entries({ tenant, cacheSalt }))
+    if (value !== undefined && (typeof value !== "string" || value.length > 256))
+      throw new FrugalError("FRUGAL_BAD_ARGUMENT", `generate: ${option} is not a text of at most 256 characters; give one`, { option });
 }
 
 const fallbackTurns: readonly string[] = ["\n\nuser:", "\n\nsystem:", "\n\nassistant:"];

@@ -13,6 +13,7 @@ export type ErrorCode =
   | "FRUGAL_NO_SPACE" // no disk space
   | "FRUGAL_NUMERIC" // NaN or infinity where a number belongs
   | "FRUGAL_NETWORK"
+  | "FRUGAL_BUSY" // too many wait already; try again after `fields.retryAfterSeconds`
   | "FRUGAL_RANK_LOST" // one of several that train together ended or did not arrive in time
   | "FRUGAL_DISPOSED" // used after dispose
   | "FRUGAL_INTERNAL"; // a fault of ours

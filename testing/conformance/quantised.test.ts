@@ -44,8 +44,8 @@ async function logitsOf(
 ): Promise<number[][]> {
   const parts = await loadParts(
     path,
-    { backend, context: 64, sequences: sequences.length, cache: "F16" },
-    { outputRows: 64, cacheTokens: 256, wantsTokenizer: false, ...limits },
+    { backend, context: 64, sequences: sequences.length, cacheTokens: 256, cache: "F16" },
+    { outputRows: 64, wantsTokenizer: false, ...limits },
   );
   const all = await Promise.all(
     sequences.map(async (ids) => {

@@ -32,19 +32,18 @@ export function draftModel(draft: ModelParts): DecodingTechnique {
     changes: "schedule",
     start(sampling) {
       const drawn = { ...sampling, logprobs: undefined };
-      const sequence = createSequence();
       const ending = new AbortController();
       return {
         async propose(tokens, most) {
           // The last of them is proposed, not computed.
           const room = Math.min(most, engine.limits.context + 1 - tokens.length);
           if (room <= 0) return [];
-          await engine.change(sequence, tokens);
+          // What it computed of them is in its prefixes.
+          const sequence = createSequence(tokens);
           const proposed: number[] = [];
           await engine.run({
             sequence,
             readFrom: Number.MAX_SAFE_INTEGER,
-            keep: true,
             signal: ending.signal,
             read(position, logits, likeliest) {
               if (position < sequence.tokens.length - 1) return "more";
@@ -57,10 +56,7 @@ export function draftModel(draft: ModelParts): DecodingTechnique {
           return proposed;
         },
         judged() {},
-        async dispose() {
-          ending.abort();
-          await engine.forget(sequence);
-        },
+        dispose: () => ending.abort(),
       };
     },
     dispose: () => draft.dispose(),
