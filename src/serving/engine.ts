@@ -5,44 +5,19 @@
 import type { LoadedModel, Outputs } from "../backends/backend.ts";
 import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
-import { type CacheKeeper, createCacheKeeper, type Holder } from "./cache-keeper.ts";
+import { admit } from "./admission.ts";
+import { type CacheKeeper, createCacheKeeper } from "./cache-keeper.ts";
 import { createFairShare } from "./fair-share.ts";
-import { lacking, type PageTable } from "./page-tables.ts";
-import { type Budget, type Demand, inTurn, isWriting, type Part, plan } from "./scheduler.ts";
-import { missing, type Sequence } from "./sequence.ts";
+import { judge } from "./judge.ts";
+import type { PageTable } from "./page-tables.ts";
+import type { Request, Running } from "./request.ts";
+import { type Budget, inTurn, isWriting, type Part, plan } from "./scheduler.ts";
 import type { ServingStats, StepReport } from "./serving-stats.ts";
 import type { SpillStore } from "./spill.ts";
-import { type StepInputs, stepInputs } from "./step-inputs.ts";
+import { stepInputs } from "./step-inputs.ts";
 import { createStepTimes, type StepTimes } from "./step-times.ts";
-import type { DecodeStrategy } from "./strategy.ts";
 
-/** What the reader of a row of logits wants next: another token (which it has put on the sequence), or nothing more. */
-export type Verdict = "more" | "done";
-
-export interface Request {
-  readonly sequence: Sequence;
-  /** Logits are read after every token from this position on; those of the last token always. */
-  readonly readFrom: number;
-  /**
-   * Gets the logits that follow token `position`, in order, as its own to change until it returns, and the lowest id with the largest of them. After the sequence's last token it may push one more onto
-   * the sequence and answer "more"; for the tokens before, the answer does not count.
-   */
-  read(position: number, logits: Float32Array, likeliest: number): Verdict;
-  readonly signal?: AbortSignal | undefined;
-  /** Lower goes first. Default 0. */
-  readonly priority?: number | undefined;
-  /** Tenants get equal shares where texts wait. Default: one tenant. */
-  readonly tenant?: string | undefined;
-  /** Texts of different namespaces share no keys and values: an adapter's content, a salt. */
-  readonly namespace?: string | undefined;
-  /** Whether it uses keys and values of earlier texts, and leaves its own to later ones. Default true. */
-  readonly reuses?: boolean | undefined;
-  /** Slot of its adapter. Default: none. */
-  readonly adapter?: number | undefined;
-  readonly strategy?: DecodeStrategy | undefined;
-  /** Called when it is scheduled for the first time. */
-  readonly begun?: (() => void) | undefined;
-}
+export type { Request, Verdict } from "./request.ts";
 
 export interface EngineLimits {
   readonly vocabularySize: number;
@@ -71,19 +46,6 @@ export interface Engine {
   expectIdle(): void;
   /** Fails what is running with FRUGAL_DISPOSED and resolves when the step under way has ended. */
   dispose(): Promise<void>;
-}
-
-interface Running extends Request, Holder, Demand {
-  readonly namespace: string;
-  readonly reuses: boolean;
-  readonly priority: number;
-  readonly tenant: string;
-  readonly arrived: number;
-  /** It may hold pages, here or on disk. */
-  admitted: boolean;
-  hasBegun: boolean;
-  ended: boolean;
-  readonly finish: (outcome: { readonly error?: unknown }) => void;
 }
 
 /** Tokens of a prompt that a step with texts reads at least, however long it takes. */
@@ -168,42 +130,10 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
     );
   }
 
-  /** A waiting text whose beginning another is computing now had better wait for that. */
-  const waitsForPrefix = (request: Running): boolean =>
-    request.reuses &&
-    [...running].some((other) => {
-      if (other === request || !other.admitted || !other.reuses || other.namespace !== request.namespace || isWriting(other)) return false;
-      const [mine, theirs] = [request.sequence.tokens, other.sequence.tokens];
-      const most = Math.min(mine.length - 1, theirs.length, request.readFrom);
-      let common = 0;
-      while (common < most && mine[common] === theirs[common]) common++;
-      return common >= other.sequence.computed + pageSize;
-    });
-
-  /** Begins texts in turn, as long as there are pages for the whole prompt and one more for each text that has begun. */
-  async function admit(): Promise<void> {
-    const turn = inTurn([...running]);
-    let slots = limits.sequences;
-    for (const request of turn) {
-      if (slots === 0) return;
-      if (!request.admitted && waitsForPrefix(request)) continue;
-      slots--;
-      if (request.admitted) continue;
-      const started = turn.filter((other) => other.started).length;
-      const { sequence } = request;
-      keeper.attach(request, Math.min(request.readFrom, sequence.tokens.length - 1));
-      const needed = lacking(sequence, sequence.tokens.length, tables);
-      const free = keeper.available(running, Math.max(...needed, 0) + started);
-      if (started > 0 && needed.some((pages, t) => pages + started > free[t]!)) return keeper.release(request);
-      request.admitted = true;
-      await keeper.attachRest(request);
-    }
-  }
-
   async function nextParts(): Promise<Part<Running>[]> {
     await settleEnded();
     for (let mayAdmit = true; running.size > 0; await settleEnded()) {
-      if (mayAdmit) await admit();
+      if (mayAdmit) await admit(running, limits.sequences, keeper, tables);
       const turn = inTurn([...running].filter(({ admitted }) => admitted));
       const parts = plan(turn, budget(turn));
       const ready: Part<Running>[] = [];
@@ -269,7 +199,16 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
         demand.sequence.computed += count;
         share.charge(demand.tenant, count);
       }
-      deliver(parts, reads, outputs!["logits"] as Float32Array, outputs!["likeliest"] as Int32Array);
+      const logits = outputs!["logits"] as Float32Array;
+      const likeliest = outputs!["likeliest"] as Int32Array;
+      const rowOf = (row: number): readonly [Float32Array, number] => [
+        logits.subarray(row * limits.vocabularySize, (row + 1) * limits.vocabularySize),
+        likeliest[row]!,
+      ];
+      const { generated, proposed, accepted } = judge(parts, reads, rowOf, end);
+      totals.generatedTokens += generated;
+      totals.draftedTokens += proposed;
+      totals.acceptedTokens += accepted;
       for (const [i, { demand, first }] of parts.entries()) {
         const crossed = Math.floor(first / pageSize) !== Math.floor(demand.sequence.computed / pageSize);
         // Prefixes are left to others page by page, and prompts as they are read.
@@ -304,45 +243,6 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
     totals.promptTokens += request.sequence.tokens.length;
     totals.cachedTokens += request.sequence.cached;
     request.begun?.();
-  }
-
-  /** Gives readers their rows; of proposed tokens those count that the reader chose too. */
-  function deliver(parts: readonly Part<Running>[], reads: StepInputs["reads"], logits: Float32Array, likeliest: Int32Array): void {
-    const { vocabularySize } = limits;
-    let row = 0;
-    parts.forEach(({ demand: request, count }, part) => {
-      const { sequence } = request;
-      const proposed = Math.min(sequence.drafts.length, Math.max(0, count - 1));
-      let accepted = 0;
-      let isOver = false;
-      for (; row < reads.length && reads[row]!.part === part; row++) {
-        if (request.ended || isOver) continue;
-        const { position } = reads[row]!;
-        const known = sequence.tokens.length;
-        try {
-          const verdict = request.read(position, logits.subarray(row * vocabularySize, (row + 1) * vocabularySize), likeliest[row]!);
-          if (position < known - 1) continue;
-          totals.generatedTokens += sequence.tokens.length - known;
-          if (verdict === "done") end(request);
-          const isConfirmed = sequence.drafts.length > 0 && sequence.tokens.at(-1) === sequence.drafts[0] && sequence.tokens.length > known;
-          if (!isConfirmed) isOver = true;
-          else {
-            accepted++;
-            sequence.drafts.shift();
-          }
-        } catch (error) {
-          end(request, error);
-        }
-      }
-      if (proposed > 0) {
-        totals.draftedTokens += proposed;
-        totals.acceptedTokens += accepted;
-        request.strategy?.judged(proposed, accepted);
-      }
-      // What was computed of tokens that did not come is written over.
-      if (isOver || request.ended) sequence.drafts.length = 0;
-      if (missing(sequence) < 1) sequence.computed = sequence.tokens.length - 1;
-    });
   }
 
   async function steps(): Promise<void> {
