@@ -12,7 +12,7 @@ const layers = [
   ["training", "serving", "federated"],
   ["techniques"],
   ["budget", "evaluate"],
-  ["server", "cli"],
+  ["server", "ai-sdk", "cli"],
 ];
 
 const tests = "*.test.ts";

@@ -63,5 +63,5 @@ test("the map of folders in ARCHITECTURE.md is the tree", () => {
 
 test("the layers in ARCHITECTURE.md are those of the lint rule", () => {
   const rows = /const layers = \[([^]*?)\n\];/.exec(read("oxlint.config.mjs"))![1]!;
-  expect(layerFolders(read("ARCHITECTURE.md"))).toEqual([...rows.matchAll(/"(\w+)"/g)].map(([, name]) => name!));
+  expect(layerFolders(read("ARCHITECTURE.md"))).toEqual([...rows.matchAll(/"([\w-]+)"/g)].map(([, name]) => name!));
 });

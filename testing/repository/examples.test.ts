@@ -24,7 +24,13 @@ function compile(examples: readonly Example[]): readonly string[] {
     isolatedDeclarations: false,
     noUnusedLocals: false,
     typeRoots: [join(root, "node_modules/@types")],
-    paths: { frugal: [join(root, "src/index.ts")] },
+    paths: {
+      frugal: [join(root, "src/index.ts")],
+      "frugal/server": [join(root, "src/server/serve.ts")],
+      "frugal/ai-sdk": [join(root, "src/ai-sdk/index.ts")],
+      // Of those who use the examples; the folder is outside of the repository.
+      ai: [join(root, "node_modules/ai")],
+    },
   };
   writeFileSync(
     join(folder, "tsconfig.json"),
