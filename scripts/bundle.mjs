@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 // Three folders deep, like the modules that look for files beside dist.
 const output = "cli/bundle/main.cjs";
 // Libraries that only some commands need stay outside: each start would read them.
-const outside = ["@huggingface/hub", "@hono/node-server", "@hono/node-server/utils/response", "hono", "pino", "zod"];
+const outside = ["@huggingface/hub", "@hono/node-server", "@hono/node-server/utils/response", "hono", "pino", "prom-client", "zod"];
 // import() needs a flag of Node in code that came from a cache, so what is not bundled is asked for by require.
 const options = [
   ..."--format cjs --platform node --no-codeSplitting --no-dynamicImportInCjs".split(" "),

@@ -17,6 +17,17 @@ export interface ServedModel extends AsyncDisposable {
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
 }
 
+/** POST of JSON to a server; a string goes as it is. */
+export function postTo(url: string): (path: string, body: unknown, init?: RequestInit) => Promise<Response> {
+  return (path, body, init = {}) =>
+    fetch(url + path, {
+      method: "POST",
+      body: typeof body === "string" ? body : JSON.stringify(body),
+      ...init,
+      headers: { "content-type": "application/json", ...init.headers },
+    });
+}
+
 export async function serveStories(options: ServeOptions = {}, loading: LoadOptions = {}): Promise<ServedModel> {
   const model = await load(stories, { threads: 1, context: 512, ...loading });
   const server = await serve(model, { port: 0, log: "silent", servedName: "stories", ...options });
@@ -24,13 +35,7 @@ export async function serveStories(options: ServeOptions = {}, loading: LoadOpti
     model,
     server,
     url: server.url,
-    post: (path, body, init = {}) =>
-      fetch(server.url + path, {
-        method: "POST",
-        body: typeof body === "string" ? body : JSON.stringify(body),
-        ...init,
-        headers: { "content-type": "application/json", ...init.headers },
-      }),
+    post: postTo(server.url),
     async [Symbol.asyncDispose]() {
       await server.close({ grace: 0 });
       await model.dispose();

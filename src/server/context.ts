@@ -15,6 +15,8 @@ export interface ServedModel {
 export interface GenerationReport {
   readonly model: string;
   readonly outcome: "stop" | "length" | "aborted" | "failed";
+  /** Of a failure: its code, where it has one. */
+  readonly errorCode?: string;
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly generatedTokens: number;
@@ -52,6 +54,8 @@ export interface ServerContext {
   readonly settings: ServerSettings;
   readonly log: Logger;
   readonly observers: Set<ServerObserver>;
+  /** Called once the server has closed. */
+  readonly onClose: Set<() => void>;
   /** Requests under way. */
   readonly active: Set<RequestScope>;
   /** Says what answers: changes with the model, the backend and the version. */

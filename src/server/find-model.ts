@@ -13,8 +13,8 @@ export interface Target {
 }
 
 /** Adapters that requests may ask for as if they were models. */
-export const adaptersOf = (model: FrugalModel): readonly { readonly name: string }[] =>
-  (model as { readonly adapters?: { list(): readonly { readonly name: string }[] } }).adapters?.list() ?? [];
+export const adaptersOf = (model: FrugalModel): readonly { readonly name: string; readonly users?: number }[] =>
+  (model as { readonly adapters?: { list(): readonly { readonly name: string; readonly users?: number }[] } }).adapters?.list() ?? [];
 
 /** @throws HttpError 404 that names the nearest. */
 export function findModel({ models }: ServerContext, name: string | null | undefined): Target {
@@ -29,4 +29,10 @@ export function findModel({ models }: ServerContext, name: string | null | undef
     `model: there is no ${JSON.stringify(name.slice(0, 200))}; ${near === undefined ? `there are ${names.slice(0, 20).join(", ")}` : `did you mean ${near}?`}`,
     { code: "model_not_found", param: "model" },
   );
+}
+
+/** As `findModel`; where the request leaves the choice to us, the first encoder. */
+export function findEncoder(context: ServerContext, name: string | null | undefined): Target {
+  if (name !== undefined && name !== null && name !== "default") return findModel(context, name);
+  return context.models.find(({ model }) => model.kind === "encoder") ?? findModel(context, name);
 }

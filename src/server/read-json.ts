@@ -81,7 +81,8 @@ function check<T>({ schema, refused }: BodyShape<T>, value: unknown): T {
   }
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issue = innermost(result.error.issues[0]!);
+  // A name that was mistyped is why another is missing.
+  const issue = innermost(result.error.issues.find(({ code }) => code === "unrecognized_keys") ?? result.error.issues[0]!);
   const keys = issue.code === "unrecognized_keys" ? issue.keys.slice(0, 1) : [];
   const param = [...issue.path, ...keys].map(String).join(".");
   throw new HttpError(400, `${issue.path.length > 0 ? issue.path.map(String).join(".") : "body"}: ${issue.message}`.slice(0, 1000), {

@@ -2,8 +2,9 @@
 import type { Generation } from "../serving/generation.ts";
 import type { Prompt } from "../serving/prompt.ts";
 import type { GenerateOptions } from "../serving/writer.ts";
+import { FrugalError } from "../tensor/error.ts";
+import { checkCharacters } from "./check-length.ts";
 import { observe, type ServerContext } from "./context.ts";
-import { HttpError } from "./errors.ts";
 import type { Target } from "./find-model.ts";
 import type { RequestScope } from "./request-scope.ts";
 
@@ -15,7 +16,7 @@ export async function startText(
   prompt: Prompt,
   options: GenerateOptions,
 ): Promise<{ readonly generation: Generation }> {
-  await checkLength(target, prompt);
+  await checkCharacters(target.model, prompt);
   const adapter = target.adapter === undefined ? {} : { adapter: target.adapter };
   const started = performance.now();
   // In a record, since what is awaited would be the whole text.
@@ -35,11 +36,12 @@ export async function startText(
           total: performance.now() - started,
         }),
       ),
-    () =>
+    (error: unknown) =>
       observe(context, (observer) =>
         observer.generationEnded?.({
           ...about,
           outcome: scope.signal.aborted ? "aborted" : "failed",
+          ...(error instanceof FrugalError ? { errorCode: error.code } : {}),
           promptTokens: 0,
           cachedTokens: 0,
           generatedTokens: 0,
@@ -65,24 +67,4 @@ async function watchGaps(context: ServerContext, target: Target, generation: Gen
   } catch {
     return; // whoever asked for the text hears of it
   }
-}
-
-/** Text that cannot fit however it is cut into tokens is refused before it is: that work would hold up everybody. */
-async function checkLength({ model }: Target, prompt: Prompt): Promise<void> {
-  const characters = charactersOf(prompt);
-  if (characters <= model.contextLength) return;
-  const most = model.contextLength * (await model.tokenizer()).maximumPieceBytes;
-  if (characters > most)
-    throw new HttpError(
-      400,
-      `prompt: has ${characters} characters, but the context holds ${model.contextLength} tokens, at most ${most} characters; shorten it`,
-      { code: "context_length_exceeded" },
-    );
-}
-
-function charactersOf(prompt: Prompt): number {
-  if (typeof prompt === "string") return prompt.length;
-  let sum = 0;
-  for (const entry of prompt) if (typeof entry === "object") sum += typeof entry.content === "string" ? entry.content.length : 0;
-  return sum;
 }

@@ -52,6 +52,7 @@ export async function serve(
     settings,
     log: logger(options.log ?? "info"),
     observers: new Set(),
+    onClose: new Set(),
     active: new Set(),
     fingerprint: fingerprintOf(served, version),
     version,
@@ -145,6 +146,7 @@ async function drain(context: ServerContext, server: Server, grace: number): Pro
   const timer = setTimeout(() => server.closeAllConnections(), 1000);
   await closed;
   clearTimeout(timer);
+  for (const end of context.onClose) end();
 }
 
 function servedModels(models: FrugalModel | Readonly<Record<string, FrugalModel>>, { servedName }: ServerSettings): readonly ServedModel[] {
