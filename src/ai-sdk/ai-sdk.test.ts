@@ -2,8 +2,8 @@
 import { embedMany, generateText, streamText } from "ai";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { load } from "../load.ts";
-import type { FrugalModel } from "../serving/model.ts";
+
+import { type FrugalModel, load } from "../serving/model.ts";
 import { frugal, frugalEmbedding } from "./index.ts";
 import { messagesOf } from "./messages.ts";
 

@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeCrossEncoder } from "../../testing/cross-encoder.ts";
 import { postTo, stories } from "../../testing/serving.ts";
-import { load } from "../load.ts";
-import type { FrugalModel } from "../serving/model.ts";
+
+import { type FrugalModel, load } from "../serving/model.ts";
 import { type RunningServer, serve } from "./serve.ts";
 
 const bert = fileURLToPath(new URL("../../testing/fixtures/families/bert", import.meta.url));
