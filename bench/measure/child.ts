@@ -7,6 +7,8 @@ export interface ChildOptions {
   readonly signal: AbortSignal;
   /** Learn the most resident memory too. */
   readonly measuresMemory?: boolean;
+  /** Gets what it says on stderr as it comes. */
+  readonly onWords?: (text: string) => void;
   /** GNU time; where it is not, what Linux says of the process while it lives is read again and again. */
   readonly timeTool?: string;
 }
@@ -34,6 +36,7 @@ export async function runChild(program: string, args: readonly string[], options
     signal: AbortSignal.any([signal, AbortSignal.timeout(limitMilliseconds)]),
   });
   const [stdout, stderr] = [tail(child.stdout), tail(child.stderr)];
+  if (options.onWords !== undefined) child.stderr.on("data", options.onWords);
   const watch = measuresMemory && !timed ? watchMemory(child.pid) : undefined;
   const { code, seconds } = await new Promise<{ readonly code: number | string; readonly seconds: number }>((resolve, reject) => {
     let took = 0;
