@@ -12,7 +12,8 @@ const layers = [
   ["training", "serving", "federated"],
   ["techniques"],
   ["budget", "evaluate"],
-  ["server", "ai-sdk", "cli"],
+  ["server", "ai-sdk"],
+  ["cli"],
 ];
 
 const tests = "*.test.ts";

@@ -2,7 +2,7 @@
  * Rows of logits to the readers that asked for them. Of proposed tokens those count that the reader chose too: this one rule makes speculation
  * exact, for drawn tokens as well, because random numbers are keyed by (seed, position).
  */
-import type { Request, Running } from "./request.ts";
+import type { Running } from "./request.ts";
 import type { Part } from "./scheduler.ts";
 import { missing } from "./sequence.ts";
 import type { StepInputs } from "./step-inputs.ts";
