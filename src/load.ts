@@ -1,5 +1,5 @@
 /** `load`: a model, and an adapter beside its weights where one is named. */
-import { type LoadOptions as ServingOptions, loadOptionNames } from "./serving/load-parts.ts";
+import { type AdapterSlotOptions, type LoadOptions as ServingOptions, loadOptionNames, type StepLimits } from "./serving/load-parts.ts";
 import { type FrugalModel, load as loadModel } from "./serving/model.ts";
 import { FrugalError } from "./tensor/error.ts";
 import { checkOptions } from "./tensor/options.ts";
@@ -38,7 +38,8 @@ export interface AdapterSource {
 export async function load(source: string, options: LoadOptions = {}): Promise<FrugalModel> {
   checkOptions("load", options, [...loadOptionNames, "adapter"]);
   const { adapter: given, ...others } = options;
-  if (given === undefined) return loadModel(source, others);
+  const limits = others.adapterSlots === undefined ? {} : await slotLimits(others.adapterSlots, given);
+  if (given === undefined) return loadModel(source, others, limits);
   const adapter = typeof given === "string" ? { path: given } : given;
   if (typeof adapter !== "object" || adapter === null || typeof adapter.path !== "string" || adapter.path === "")
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: adapter is ${JSON.stringify(given)}; give the path of one`, { option: "adapter" });
@@ -47,4 +48,18 @@ export async function load(source: string, options: LoadOptions = {}): Promise<F
   return loadModel(source, others, {
     open: (checkpoint) => openAdaptedModel(adapter.path, checkpoint, { alpha: adapter.alpha, signal: options.signal }),
   });
+}
+
+/** Who serves many adapters knows nothing of their files: it is told here. */
+async function slotLimits(slots: AdapterSlotOptions, adapter: LoadOptions["adapter"]): Promise<StepLimits> {
+  if (adapter !== undefined)
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      "load: adapter and adapterSlots are given; give one: a slot's adapter is for the base alone",
+      {
+        option: "adapterSlots",
+      },
+    );
+  const { adapterRoom } = await import("./techniques/tuning/slot-adapters.ts");
+  return { adapterRoom: (checkpoint, model) => adapterRoom(checkpoint, model, slots) };
 }

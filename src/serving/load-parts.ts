@@ -1,5 +1,5 @@
 /** From a checkpoint's name to a model that a backend has loaded: the steps of `load`, also for those who need what lies beneath. */
-import type { Backend, CacheFormat, LoadedModel } from "../backends/backend.ts";
+import type { Backend, CacheFormat, LoadedModel, Weights } from "../backends/backend.ts";
 import { type BackendName, chooseBackend } from "../backends/choose.ts";
 import type { Graph } from "../graph/value.ts";
 import type { Checkpoint, Model } from "../models/family.ts";
@@ -7,6 +7,7 @@ import { openModel } from "../models/index.ts";
 import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { byteSize, printBytes } from "../tensor/byte-size.ts";
+import { type Adapters, createAdapters, type SlotNumbers } from "./adapter-slots.ts";
 import { cacheBytesPerToken, pageTables } from "./cache-needs.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { type HubSettings, openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "../models/open-checkpoint.ts";
@@ -33,6 +34,8 @@ export interface LoadOptions {
   readonly latencyGoal?: number;
   /** Where texts that must make room for others leave their keys and values. Default: they are computed again. */
   readonly spillDirectory?: string;
+  /** Room for low-rank adapters that texts name (`adapters`, and `adapter` of `generate`); texts of different ones share steps. Default: none. */
+  readonly adapterSlots?: AdapterSlotOptions;
   /** Default: native where it was built, else reference. */
   readonly backend?: BackendName | Backend;
   /** Threads that compute together. Default: as many as this process may use. */
@@ -44,6 +47,28 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   /** Called now and then with bytes done and to do, of the download first where there is one. */
   readonly onProgress?: (progress: OpenProgress) => void;
+}
+
+export interface AdapterSlotOptions {
+  /** Adapters that texts may be written with at once; others wait. */
+  readonly count: number;
+  /** The largest rank that an adapter may have. */
+  readonly rank: number;
+  /** The linears that adapters may change, as `tune` takes them; each takes room and time. Default "all-linear". */
+  readonly targets?: string | readonly string[];
+}
+
+/** Slots as those make them who know adapters. */
+export interface AdapterRoom {
+  /** The graph with adapters, which takes `adapters` i32 [T] besides: a row's slot, or -1. */
+  graph(graph: Graph): Graph;
+  /** What fills slots before an adapter does. */
+  readonly weights: Weights;
+  /** Slots, and bytes of all of them. */
+  readonly count: number;
+  readonly bytes: number;
+  /** An adapter's files for a slot. */
+  read(path: string, signal?: AbortSignal): Promise<SlotNumbers>;
 }
 
 /** What those change who score texts rather than write them. */
@@ -58,6 +83,8 @@ export interface StepLimits {
   readonly program?: "generate" | "score";
   /** Makes the model of a checkpoint, for those who change it before it is loaded. Default: the family's own. */
   readonly open?: (checkpoint: Checkpoint) => Promise<Model>;
+  /** Makes slots for adapters. */
+  readonly adapterRoom?: (checkpoint: Checkpoint, model: Model) => AdapterRoom;
   /** Build the tokenizer while the backend loads. Default true. */
   readonly wantsTokenizer?: boolean;
 }
@@ -78,6 +105,8 @@ export interface ModelParts {
   readonly cacheFormat: CacheFormat;
   /** Of models that write text, loaded with a cache. */
   readonly engine: Engine | undefined;
+  /** Where the model was loaded with slots for them. */
+  readonly adapters: Adapters | undefined;
   dispose(): Promise<void>;
 }
 
@@ -91,6 +120,7 @@ export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   "queue",
   "latencyGoal",
   "spillDirectory",
+  "adapterSlots",
   "backend",
   "threads",
   "cache",
@@ -152,7 +182,8 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   const program = isText ? (options.program ?? "generate") : "embed";
   const graph = graphs[program]!;
   const perToken = cacheBytesPerToken(graph, cacheFormat);
-  const context = fitContext(model, wanted, options, perToken);
+  const room = program === "generate" ? options.adapterRoom?.(opened.checkpoint, model) : undefined;
+  const context = fitContext(model, wanted, options, perToken, room?.bytes ?? 0);
   const pages = pagesFor(Math.max(context, options.cacheTokens ?? 0));
   // An encoder reads a text at once, however long.
   const rows = isText ? Math.min(options.rows ?? 512, context * sequences) : context;
@@ -162,7 +193,9 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
     const seen = window === undefined ? pages : 2 * sequences * (pagesFor(window) + 2) + pagesFor(rows);
     return { name, window, pages: createPages(Math.min(pages, seen)) };
   });
-  const loading = backend.load({ [program]: graph }, model.weights, {
+  const programs = { [program]: graph, ...(room === undefined ? {} : { generateAdapted: room.graph(graph) }) };
+  const weights = room === undefined ? model.weights : new Map([...model.weights, ...room.weights]);
+  const loading = backend.load(programs, weights, {
     caps: { T: rows, S: Math.min(sequences, rows), C: pagesFor(context), R: Math.max(1, outputRows) },
     ...(perToken > 0 ? { cachePages: Object.fromEntries(tables.map((table) => [table.name, table.pages.total])), cacheFormat } : {}),
     ...(signal === undefined ? {} : { signal }),
@@ -194,6 +227,14 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
           options.spillDirectory === undefined ? undefined : createSpillStore(options.spillDirectory),
         )
       : undefined;
+  const adapters =
+    room === undefined
+      ? undefined
+      : createAdapters({
+          slots: room.count,
+          read: room.read,
+          write: (slot, numbers) => loaded.writeSlot(slot, numbers),
+        });
   let disposed: Promise<void> | undefined;
   return {
     opened,
@@ -207,8 +248,10 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
     sequences,
     cacheFormat,
     engine,
+    adapters,
     dispose: () =>
       (disposed ??= (async () => {
+        adapters?.dispose();
         await engine?.dispose();
         await loaded.dispose();
         await opened.close();
@@ -230,7 +273,7 @@ function contextFor(model: Model, { context }: Settled): number {
 }
 
 /** The longest context whose cache fits beside the weights, where a limit is given and no context. What it needs beyond is checked after loading. */
-function fitContext(model: Model, wanted: number, { memory, context }: Settled, perToken: number): number {
+function fitContext(model: Model, wanted: number, { memory, context }: Settled, perToken: number, slots: number): number {
   if (memory === Infinity || context !== undefined || perToken === 0) return wanted;
   const weights = [...model.weights.values()].reduce((sum, { content }) => {
     if (!("rows" in content)) return sum;
@@ -248,7 +291,7 @@ function fitContext(model: Model, wanted: number, { memory, context }: Settled, 
         0,
       )
     );
-  }, 0);
+  }, slots);
   // A tenth is left for intermediate results.
   const fits = Math.floor((memory * 0.9 - weights) / perToken / pageSize) * pageSize;
   if (fits < Math.min(wanted, pageSize)) throw tooLarge("weights", weights, memory, "give more memory or take a smaller model");

@@ -2,6 +2,7 @@
 import type { BaseModel } from "../models/base-model.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Adapters } from "./adapter-slots.ts";
 import { type EmbedInput, embedTexts, type EmbedOptions } from "./embed.ts";
 import type { Engine } from "./engine.ts";
 import type { Generation } from "./generation.ts";
@@ -14,7 +15,7 @@ import { rerankTexts, type RerankOptions } from "./rerank.ts";
 import { createSequence } from "./sequence.ts";
 import type { ServingStats, StepReport } from "./serving-stats.ts";
 import { createSession, type Session } from "./session.ts";
-import { createWriter, type GenerateOptions, type Writer } from "./writer.ts";
+import { createWriter, withoutSlots, type GenerateOptions, type Writer } from "./writer.ts";
 
 /** Options of `logits`. */
 export interface LogitsOptions {
@@ -22,6 +23,9 @@ export interface LogitsOptions {
   readonly all?: boolean;
   readonly signal?: AbortSignal;
 }
+
+/** Names and files of adapters; see `Adapters` for the rules. */
+export type ModelAdapters = Pick<Adapters, "load" | "unload" | "list">;
 
 /** A model in memory. Calls may run together; `dispose` (or `await using`) ends them and gives the memory back. */
 export interface FrugalModel extends AsyncDisposable {
@@ -105,6 +109,18 @@ export interface FrugalModel extends AsyncDisposable {
   tokenizer(): Promise<Tokenizer>;
   /** What the model is made of, and the memory it holds. */
   inspect(): Inspection;
+  /**
+   * Adapters that texts may name, for models loaded with `adapterSlots`; else each call rejects with FRUGAL_UNSUPPORTED. Texts of
+   * different adapters share steps, and one text's numbers do not depend on the others'.
+   * ```ts
+   * import { load } from "frugal";
+   * await using model = await load("model.gguf", { adapterSlots: { count: 4, rank: 16 } });
+   * await model.adapters.load("polite", "adapters/polite");
+   * const [polite, plain] = await Promise.all([model.generate("Hello", { adapter: "polite" }), model.generate("Hello")]);
+   * await model.adapters.unload("polite");
+   * ```
+   */
+  readonly adapters: ModelAdapters;
   /** What was run so far, and what waits. Text models only. */
   stats(): ServingStats;
   /** Calls `listener` after each step of the model, until the function that is returned is called. Text models only. */
@@ -132,10 +148,16 @@ export function frugalModel(parts: ModelParts): FrugalModel {
       kind: model.kind,
     });
   };
+  const adaptersOf = (): Adapters => {
+    check();
+    if (parts.adapters !== undefined) return parts.adapters;
+    throw withoutSlots();
+  };
   let made: Writer | undefined;
   const writer = (): Writer =>
     (made ??= createWriter({
       engine: engine(),
+      adapters: parts.adapters,
       tokenizer: opened.tokenizer,
       template: opened.chatTemplate,
       endIds: opened.endIds,
@@ -189,6 +211,11 @@ export function frugalModel(parts: ModelParts): FrugalModel {
     async tokenizer() {
       check();
       return opened.tokenizer();
+    },
+    adapters: {
+      load: async (name, path, signal) => adaptersOf().load(name, path, signal),
+      unload: async (name) => adaptersOf().unload(name),
+      list: () => parts.adapters?.list() ?? [],
     },
     stats: () => engine().stats(),
     onStep: (listener) => engine().onStep(listener),

@@ -1,6 +1,7 @@
 /** Prompts and options to generations: what a model and its sessions share. */
 import { FrugalError } from "../tensor/error.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { AdapterLease, Adapters } from "./adapter-slots.ts";
 import type { Engine } from "./engine.ts";
 import { type Generation, startGeneration } from "./generation.ts";
 import { checkOptions, wholeNumber } from "../tensor/options.ts";
@@ -19,6 +20,8 @@ export interface GenerateOptions extends SamplingOptions, PromptOptions {
   readonly priority?: number;
   /** Tenants get equal shares where texts wait. Default: all texts are one tenant's. */
   readonly tenant?: string;
+  /** Name of an adapter that `adapters.load` has given it; the text is written as that adapter taught the model. Default: none. */
+  readonly adapter?: string;
   /** Texts with different salts share nothing that was computed, so that nobody can tell by the time it takes what others asked. */
   readonly cacheSalt?: string;
   /** Strings that end the text where they appear; they are not part of it. */
@@ -40,6 +43,7 @@ const known: readonly string[] = [
   "priority",
   "tenant",
   "cacheSalt",
+  "adapter",
   "stop",
   "stopIds",
   "ignoreEnd",
@@ -63,13 +67,14 @@ export type Writer = (prompt: Prompt, options: GenerateOptions, place: Place) =>
 
 export interface WriterParts {
   readonly engine: Engine;
+  readonly adapters: Adapters | undefined;
   readonly tokenizer: () => Promise<Tokenizer>;
   readonly template: string | undefined;
   readonly endIds: readonly number[];
   readonly vocabularySize: number;
 }
 
-export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds, vocabularySize }: WriterParts): Writer {
+export function createWriter({ engine, adapters, tokenizer: tokenizerOf, template, endIds, vocabularySize }: WriterParts): Writer {
   let encoder: ReturnType<typeof promptEncoder> | undefined;
   return (prompt, options, place) => {
     const started = performance.now();
@@ -91,29 +96,58 @@ export function createWriter({ engine, tokenizer: tokenizerOf, template, endIds,
       // Models without a template play both parts of a conversation; the fallback's next turn is where the reply is over.
       const isReply = typeof prompt !== "string" && isConversation(prompt);
       const stop = [...stopsOf(options.stop), ...(isReply && template === undefined ? fallbackTurns : [])];
-      const sequence = place.prepare(encoded);
-      const writing = writeText(
-        {
-          engine,
-          tokenizer,
-          sequence,
-          sampling: settled,
-          maxTokens: options.maxTokens ?? Infinity,
-          minTokens: options.minTokens ?? 0,
-          stop,
-          endIds: new Set([...(options.ignoreEnd === true ? [] : ends), ...stopIdsOf(options.stopIds, vocabularySize)]),
-          continues: encoded.continues,
-          skipSpecial: options.skipSpecial ?? true,
-          started,
-          request: { priority: options.priority, tenant: options.tenant, namespace: options.cacheSalt },
-        },
-        emit,
-        signal,
-      );
-      return writing.finally(() => place.finished?.());
+      const endings = new Set([...(options.ignoreEnd === true ? [] : ends), ...stopIdsOf(options.stopIds, vocabularySize)]);
+      const lease = await leaseOf(options.adapter, adapters, signal);
+      try {
+        const sequence = place.prepare(encoded);
+        const writing = writeText(
+          {
+            engine,
+            tokenizer,
+            sequence,
+            sampling: settled,
+            maxTokens: options.maxTokens ?? Infinity,
+            minTokens: options.minTokens ?? 0,
+            stop,
+            endIds: endings,
+            continues: encoded.continues,
+            skipSpecial: options.skipSpecial ?? true,
+            started,
+            request: {
+              priority: options.priority,
+              tenant: options.tenant,
+              namespace: namespaceOf(lease, options.cacheSalt),
+              adapter: lease?.slot,
+            },
+          },
+          emit,
+          signal,
+        );
+        return await writing.finally(() => place.finished?.());
+      } finally {
+        lease?.release();
+      }
     }, AbortSignal.any(signals));
   };
 }
+
+/** Its slot until it is released. Throws FRUGAL_UNSUPPORTED where the model was loaded without slots. */
+async function leaseOf(name: string | undefined, adapters: Adapters | undefined, signal: AbortSignal): Promise<AdapterLease | undefined> {
+  if (name === undefined) return undefined;
+  if (typeof name !== "string")
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", "generate: adapter is no text; give the name of one that was loaded", {
+      option: "adapter",
+    });
+  if (adapters !== undefined) return adapters.lease(name, signal);
+  throw withoutSlots();
+}
+
+export const withoutSlots = (): FrugalError =>
+  new FrugalError("FRUGAL_UNSUPPORTED", "adapter: the model was loaded without slots for adapters; load it with adapterSlots");
+
+/** What texts of other adapters and salts compute is not theirs to share. */
+const namespaceOf = (lease: AdapterLease | undefined, salt: string | undefined): string | undefined =>
+  lease === undefined && salt === undefined ? undefined : `${lease?.contentHash ?? ""}:${salt ?? ""}`;
 
 /** @throws FRUGAL_BAD_ARGUMENT */
 function checkPlace({ priority, tenant, cacheSalt }: GenerateOptions): void {

@@ -4,28 +4,29 @@ import { adapterCases, type AdapterFixture, adapterFixtures, distance, logitsOf 
 import { openFixture } from "../../../testing/families.ts";
 import { createReferenceBackend } from "../../backends/reference/backend.ts";
 import type { Checkpoint, Model } from "../../models/family.ts";
+import type { AdapterRoom, AdapterSlotOptions } from "../../serving/load-parts.ts";
 import { openModel } from "../../models/index.ts";
-import { type AdapterSlots, adapterSlots, type SlotOptions } from "./slot-adapters.ts";
+import { adapterRoom } from "./slot-adapters.ts";
 import { openAdaptedModel } from "./open-adapter.ts";
 
 const fixtureOf = (name: string): AdapterFixture => adapterFixtures.find((fixture) => fixture.name === name)!;
 
 async function opened<T>(
   { base }: AdapterFixture,
-  options: SlotOptions,
-  use: (slots: AdapterSlots, model: Model, checkpoint: Checkpoint) => Promise<T>,
+  options: AdapterSlotOptions,
+  use: (slots: AdapterRoom, model: Model, checkpoint: Checkpoint) => Promise<T>,
 ): Promise<T> {
   const checkpoint = await openFixture({ name: base, kind: "huggingface" });
   try {
     const model = openModel(checkpoint);
-    return await use(adapterSlots(checkpoint, model, options), model, checkpoint);
+    return await use(adapterRoom(checkpoint, model, options), model, checkpoint);
   } finally {
     await checkpoint.close();
   }
 }
 
 /** Of two texts, one with the adapter and one without. */
-async function scored(slots: AdapterSlots, model: Model, path: string, ids: readonly number[]): Promise<readonly Float32Array[]> {
+async function scored(slots: AdapterRoom, model: Model, path: string, ids: readonly number[]): Promise<readonly Float32Array[]> {
   const graph = slots.graph(model.graphs()["score"]!);
   const rows = 2 * ids.length;
   const loaded = await createReferenceBackend().load({ score: graph }, new Map([...model.weights, ...slots.weights]), {
@@ -62,7 +63,7 @@ test.each(["lora", "rslora", "lora-transposed", "lora-by-head", "lora-fused", "l
 });
 
 describe("what does not fit is refused", () => {
-  test.each<readonly [string, Partial<SlotOptions>, string, RegExp]>([
+  test.each<readonly [string, Partial<AdapterSlotOptions>, string, RegExp]>([
     ["dora", {}, "FRUGAL_UNSUPPORTED", /is of kind DoRA, but slots hold LoRA alone.*load the model with it \(adapter\), or merge it/],
     ["ia3", {}, "FRUGAL_UNSUPPORTED", /is of kind IA3/],
     ["vera", {}, "FRUGAL_UNSUPPORTED", /is of kind VERA/],
@@ -71,7 +72,12 @@ describe("what does not fit is refused", () => {
     ["prompt", {}, "FRUGAL_UNSUPPORTED", /is of kind PROMPT_TUNING/],
     ["lora-biases", {}, "FRUGAL_UNSUPPORTED", /holds all of .*bias/],
     ["lora", { rank: 1 }, "FRUGAL_BAD_ARGUMENT", /has rank \d+ at layers\.\d.*slots hold at most 1; load with adapterSlots\.rank \d/],
-    ["lora", { targets: "mlp.down" }, "FRUGAL_BAD_ARGUMENT", /changes layers\.0\.\S+, for which there are no slots; name it in adapterSlots\.targets/],
+    [
+      "lora",
+      { targets: "mlp.down" },
+      "FRUGAL_BAD_ARGUMENT",
+      /changes layers\.0\.\S+, for which there are no slots; name it in adapterSlots\.targets/,
+    ],
     ["lora-transposed", {}, "FRUGAL_BAD_ARGUMENT", /another base/],
   ])("%s with %j", async (name, options, code, message) => {
     const base = name === "lora-transposed" ? { ...fixtureOf("lora") } : fixtureOf(name);
@@ -85,13 +91,13 @@ describe("what does not fit is refused", () => {
     [{ count: 1, rank: 4, ranks: 3 }, /did you mean rank/],
     [{ count: 1, rank: 4, targets: "q_prj" }, /did you mean/],
   ])("options %j", async (options, message) => {
-    await expect(opened(fixtureOf("lora"), options as SlotOptions, async () => undefined)).rejects.toThrow(message);
+    await expect(opened(fixtureOf("lora"), options as AdapterSlotOptions, async () => undefined)).rejects.toThrow(message);
   });
 });
 
 test("an adapter's hash is that of what it does", async () => {
   const lora = fixtureOf("lora");
-  const hashes = (slots: AdapterSlots): Promise<string[]> =>
+  const hashes = (slots: AdapterRoom): Promise<string[]> =>
     Promise.all(["lora", "lora", "rslora"].map(async (name) => (await slots.read(fixtureOf(name).path)).contentHash));
   const [a, again, other] = await opened(lora, { count: 1, rank: 32 }, hashes);
   expect(a).toMatch(/^[0-9a-f]{64}$/);
@@ -104,6 +110,6 @@ test("the bytes of slots are those of their weights", async () => {
     const all = await Promise.all(
       [...slots.weights.values()].map(async ({ content }) => ("values" in content ? (await content.values()).byteLength : 0)),
     );
-    expect(3 * slots.slotBytes).toBe(all.reduce((sum, bytes) => sum + bytes, 0));
+    expect(slots.bytes).toBe(all.reduce((sum, bytes) => sum + bytes, 0));
   });
 });

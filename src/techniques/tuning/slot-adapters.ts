@@ -3,54 +3,26 @@
  * many adapters share a step. Punica (Chen et al. 2023, arXiv 2310.18547), S-LoRA (Sheng et al. 2023, arXiv 2311.03285). The scale is
  * multiplied into B. Only adapters that add low-rank products alone fit; others change the base, which all rows share.
  */
-import type { Weight, Weights } from "../../backends/backend.ts";
+import type { Weight } from "../../backends/backend.ts";
 import { symbol } from "../../graph/dim.ts";
 import type { Graph } from "../../graph/value.ts";
 import type { Checkpoint, Model } from "../../models/family.ts";
+import type { SlotNumbers } from "../../serving/adapter-slots.ts";
+import type { AdapterRoom, AdapterSlotOptions } from "../../serving/load-parts.ts";
 import { FrugalError } from "../../tensor/error.ts";
 import { checkOptions, wholeNumber } from "../../tensor/options.ts";
 import { type Shape, size } from "../../tensor/shape.ts";
 import type { Adapter } from "./adapter.ts";
 import { linearChanges } from "./adapted-model.ts";
 import { openAdapter } from "./open-adapter.ts";
-import { chooseLinears, type Linear, rewriteLinears, type Targets } from "./targets.ts";
+import { chooseLinears, type Linear, rewriteLinears } from "./targets.ts";
 
-export interface SlotOptions {
-  /** Adapters in memory at once. */
-  readonly count: number;
-  /** The largest rank an adapter may have. */
-  readonly rank: number;
-  /** The linears that adapters may change; each has room for all slots. "all-linear" where absent. */
-  readonly targets?: Targets;
-}
-
-/** An adapter as slots hold it. */
-export interface SlotAdapter {
-  /** The largest of its ranks. */
-  readonly rank: number;
-  /** SHA-256 over everything that changes results. */
-  readonly contentHash: string;
-  readonly bytes: number;
-  /** By the names of slots' weights; ranks of all of them, numbers of those it changes. */
-  readonly numbers: ReadonlyMap<string, Float32Array>;
-}
-
-export interface AdapterSlots {
-  /** The graph with adapters, which takes `adapters` i32 [T] besides: a row's slot, or -1. */
-  graph(graph: Graph): Graph;
-  /** What fills slots before an adapter does. */
-  readonly weights: Weights;
-  /** Bytes of one slot. */
-  readonly slotBytes: number;
-  /**
-   * An adapter's files for a slot. Rejects with FRUGAL_UNSUPPORTED for kinds that are more than low-rank products, FRUGAL_BAD_ARGUMENT for
-   * a rank above the slots', a linear without slots or another base, and as `openAdapter` does.
-   */
-  read(path: string, signal?: AbortSignal): Promise<SlotAdapter>;
-}
-
-/** Slots for a model's text-writing graph. Throws FRUGAL_BAD_ARGUMENT for wrong options. */
-export function adapterSlots(checkpoint: Checkpoint, model: Model, options: SlotOptions): AdapterSlots {
+/**
+ * Slots for a model's text-writing graph. Throws FRUGAL_BAD_ARGUMENT for wrong options. Reading an adapter rejects with FRUGAL_UNSUPPORTED
+ * for kinds that are more than low-rank products, FRUGAL_BAD_ARGUMENT for a rank above the slots', a linear without slots or another base,
+ * and as `openAdapter` does.
+ */
+export function adapterRoom(checkpoint: Checkpoint, model: Model, options: AdapterSlotOptions): AdapterRoom {
   checkOptions("load: adapterSlots", options, ["count", "rank", "targets"]);
   const { count, rank, targets = "all-linear" } = options;
   wholeNumber("load: adapterSlots", "count", count ?? NaN, 1, 4096);
@@ -60,7 +32,8 @@ export function adapterSlots(checkpoint: Checkpoint, model: Model, options: Slot
   return {
     graph: (graph) => withSlots(graph, linears, count, rank),
     weights: new Map([...shapes].map(([name, shape]) => [name, empty(shape)])),
-    slotBytes: [...shapes.values()].reduce((sum, shape) => sum + (4 * size(shape)) / count, 0),
+    count,
+    bytes: [...shapes.values()].reduce((sum, shape) => sum + 4 * size(shape), 0),
     async read(path, signal) {
       const adapter = await openAdapter(path, checkpoint, model, { signal });
       expectPlain(path, adapter);
@@ -109,7 +82,7 @@ function expectPlain(path: string, { config, replaced, further }: Adapter): void
   );
 }
 
-async function inSlot(path: string, model: Model, adapter: Adapter, linears: readonly Linear[], most: number): Promise<SlotAdapter> {
+async function inSlot(path: string, model: Model, adapter: Adapter, linears: readonly Linear[], most: number): Promise<SlotNumbers> {
   const changes = await linearChanges(model, adapter);
   const known = new Set(linears.map(({ name }) => name));
   const other = [...changes.keys()].find((name) => !known.has(name));
