@@ -33,6 +33,22 @@ export const serve: Command = {
       value: { label: "N", kind: "integer", least: 1 },
       help: "tokens that all texts share in the cache of keys and values (default: those of one text of full length)",
     },
+    { name: "no-prefix-cache", help: "read every prompt wholly, also where it begins as an earlier one" },
+    {
+      name: "queue",
+      value: { label: "N", kind: "integer", least: 0 },
+      help: "texts that may wait; more are refused with 429 (default: any number)",
+    },
+    {
+      name: "latency-goal",
+      value: { label: "MS", kind: "number" },
+      help: "milliseconds that a token of a text should wait at most for prompts read beside it (default: 50)",
+    },
+    {
+      name: "spill-directory",
+      value: { label: "DIR", kind: "text" },
+      help: "where texts that make room for others leave keys and values (default: they are computed again)",
+    },
     { name: "memory", value: { label: "SIZE", kind: "text" }, help: "the most memory to use, like 2GB (default: what is free)" },
     {
       name: "cors",
@@ -63,6 +79,10 @@ export const serve: Command = {
         memory: memoryLimit(given),
         ...number(given, "sequences", "sequences"),
         ...number(given, "cache-tokens", "cacheTokens"),
+        ...number(given, "queue", "queue"),
+        ...number(given, "latency-goal", "latencyGoal"),
+        ...(given.flag("no-prefix-cache") ? { prefixCache: false } : {}),
+        ...(given.flag("spill-directory") ? { spillDirectory: given.text("spill-directory")! } : {}),
         textFor: "serve",
       });
       try {
