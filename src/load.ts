@@ -3,6 +3,7 @@ import { type AdapterSlotOptions, type LoadOptions as ServingOptions, loadOption
 import { type FrugalModel, load as loadModel } from "./serving/model.ts";
 import { FrugalError } from "./tensor/error.ts";
 import { checkOptions } from "./tensor/options.ts";
+import { chooseStrategy } from "./techniques/decoding/choose-strategy.ts";
 
 /** Options of `load`. */
 export interface LoadOptions extends ServingOptions {
@@ -11,6 +12,11 @@ export interface LoadOptions extends ServingOptions {
    * It must have been made for this model: another base is refused.
    */
   readonly adapter?: string | AdapterSource;
+  /**
+   * A smaller model of the same vocabulary, which proposes what the model then verifies several tokens at a time (`speculation` of `generate`). It
+   * changes the speed alone, and takes memory of its own. Default: what followed the last tokens where they stood before is proposed.
+   */
+  readonly draft?: string;
 }
 
 /** An adapter that needs more said than its path. */
@@ -36,9 +42,12 @@ export interface AdapterSource {
  * ```
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<FrugalModel> {
-  checkOptions("load", options, [...loadOptionNames, "adapter"]);
-  const { adapter: given, ...others } = options;
-  const limits = others.adapterSlots === undefined ? {} : await slotLimits(others.adapterSlots, given);
+  checkOptions("load", options, [...loadOptionNames, "adapter", "draft"]);
+  const { adapter: given, draft, ...others } = options;
+  if (draft !== undefined && (typeof draft !== "string" || draft === ""))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: draft is ${JSON.stringify(draft)}; give the name of a model`, { option: "draft" });
+  const slots = others.adapterSlots === undefined ? {} : await slotLimits(others.adapterSlots, given);
+  const limits = { ...slots, speculation: chooseStrategy(draft, others) };
   if (given === undefined) return loadModel(source, others, limits);
   const adapter = typeof given === "string" ? { path: given } : given;
   if (typeof adapter !== "object" || adapter === null || typeof adapter.path !== "string" || adapter.path === "")
@@ -46,6 +55,7 @@ export async function load(source: string, options: LoadOptions = {}): Promise<F
   checkOptions("load: adapter", adapter, ["path", "alpha"]);
   const { openAdaptedModel } = await import("./techniques/tuning/open-adapter.ts");
   return loadModel(source, others, {
+    ...limits,
     open: (checkpoint) => openAdaptedModel(adapter.path, checkpoint, { alpha: adapter.alpha, signal: options.signal }),
   });
 }

@@ -11,7 +11,7 @@ import { progressLine } from "./output.ts";
 /** Loads MODEL, the command's first argument. `more` are options that the command knows better than its user. */
 export async function openModelOf(given: Given, signal: AbortSignal, more: LoadOptions & StepLimits = {}): Promise<ModelParts> {
   const { loadParts } = await import("../serving/load-parts.ts");
-  const { rows, outputRows, program, textFor, open = opening(given, signal), wantsTokenizer = true, ...loading } = more;
+  const { rows, outputRows, program, textFor, open = opening(given, signal), wantsTokenizer = true, speculation, ...loading } = more;
   const backend = given.text("backend");
   if (backend === "wasm")
     throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
@@ -40,6 +40,7 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: LoadO
         ...(program === undefined ? {} : { program }),
         ...(open === undefined ? {} : { open }),
         ...(textFor === undefined ? {} : { textFor }),
+        ...(speculation === undefined ? {} : { speculation }),
       },
     );
   } finally {

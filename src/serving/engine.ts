@@ -10,6 +10,7 @@ import { type CacheKeeper, createCacheKeeper } from "./cache-keeper.ts";
 import { createFairShare } from "./fair-share.ts";
 import { judge } from "./judge.ts";
 import type { PageTable } from "./page-tables.ts";
+import { checkProposal, unlessAborted } from "./proposal.ts";
 import type { Request, Running } from "./request.ts";
 import { type Budget, inTurn, isWriting, type Part, plan } from "./scheduler.ts";
 import type { ServingStats, StepReport } from "./serving-stats.ts";
@@ -120,9 +121,12 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
         const room = Math.min(most, limits.context - sequence.tokens.length, limits.rows - writing.length);
         if (strategy === undefined || sequence.drafts.length > 0 || room < 1) return;
         try {
-          const proposed = await strategy.propose(sequence.tokens, room);
-          const wrong = proposed.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < limits.vocabularySize));
-          sequence.drafts.push(...proposed.slice(0, Math.min(room, wrong < 0 ? room : wrong)));
+          const proposed = checkProposal(
+            await unlessAborted(strategy.propose(sequence.tokens, room), request.signal),
+            room,
+            limits.vocabularySize,
+          );
+          sequence.drafts.push(...proposed);
         } catch (error) {
           end(request, error);
         }

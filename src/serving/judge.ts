@@ -49,6 +49,8 @@ export function judge(
       }
     }
     if (proposed > 0) {
+      // The row after the last one proposed in this step may choose what was proposed beyond it.
+      accepted = Math.min(accepted, proposed);
       total.proposed += proposed;
       total.accepted += accepted;
       request.strategy?.judged(proposed, accepted);

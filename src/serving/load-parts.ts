@@ -12,6 +12,7 @@ import { cacheBytesPerToken, pageTables } from "./cache-needs.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { type HubSettings, openCheckpoint, type OpenedCheckpoint, type OpenProgress } from "../models/open-checkpoint.ts";
 import { checkOptions, wholeNumber } from "../tensor/options.ts";
+import type { StrategySource } from "./strategy.ts";
 import { pagesFor, type PageTable } from "./page-tables.ts";
 import { createPages } from "./pages.ts";
 import { createSpillStore } from "./spill.ts";
@@ -75,8 +76,10 @@ export interface AdapterRoom {
 export interface StepLimits {
   /** Most tokens in a step. Default 512. */
   readonly rows?: number;
-  /** Most rows of logits in a step. Default: `sequences`. */
+  /** Most rows of logits in a step. Default: `sequences`, or 8 where that is more and texts may speculate. */
   readonly outputRows?: number;
+  /** What proposes tokens for the model's texts. Default: nothing does. */
+  readonly speculation?: (opened: OpenedCheckpoint) => Promise<StrategySource>;
   /** What is to be done that only models that write text can do, for the message to others. */
   readonly textFor?: string;
   /** Of a text model: "generate" keeps a cache, "score" runs whole texts. Default "generate". */
@@ -107,6 +110,8 @@ export interface ModelParts {
   readonly engine: Engine | undefined;
   /** Where the model was loaded with slots for them. */
   readonly adapters: Adapters | undefined;
+  /** What proposes tokens for its texts. */
+  readonly strategies: StrategySource | undefined;
   dispose(): Promise<void>;
 }
 
@@ -130,6 +135,8 @@ export const loadOptionNames: readonly (keyof LoadOptions)[] = [
 ];
 const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
 const usualContext = 4096;
+/** Rows of logits where there may be proposals: one text's own and seven proposed. */
+const verifiedRows = 8;
 
 export async function loadParts(source: string, options: LoadOptions = {}, limits: StepLimits = {}): Promise<ModelParts> {
   checkOptions("load", options, loadOptionNames);
@@ -187,7 +194,8 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   const pages = pagesFor(Math.max(context, options.cacheTokens ?? 0));
   // An encoder reads a text at once, however long.
   const rows = isText ? Math.min(options.rows ?? 512, context * sequences) : context;
-  const outputRows = Math.min(options.outputRows ?? sequences, rows);
+  const speculates = program === "generate" && options.speculation !== undefined;
+  const outputRows = Math.min(options.outputRows ?? (speculates ? Math.max(sequences, verifiedRows) : sequences), rows);
   const tables = pageTables(graph, cacheFormat).map(({ name, window }): PageTable => {
     // Beside what texts see, as much again for beginnings that later ones may go on from.
     const seen = window === undefined ? pages : 2 * sequences * (pagesFor(window) + 2) + pagesFor(rows);
@@ -209,6 +217,7 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
     await loaded.dispose();
     throw tooLarge(opened.name, used, memory, "shorten the context, keep the cache in Q8_0, or take a smaller model");
   }
+  const strategies = speculates ? await orDispose(options.speculation!(opened), loaded) : undefined;
   const engine =
     program === "generate"
       ? createEngine(
@@ -249,14 +258,26 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
     cacheFormat,
     engine,
     adapters,
+    strategies,
     dispose: () =>
       (disposed ??= (async () => {
         adapters?.dispose();
         await engine?.dispose();
+        await strategies?.dispose?.();
         await loaded.dispose();
         await opened.close();
       })()),
   };
+}
+
+/** Gives the model's memory back where the work fails. */
+async function orDispose<T>(work: Promise<T>, loaded: LoadedModel): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    await loaded.dispose();
+    throw error;
+  }
 }
 
 function contextFor(model: Model, { context }: Settled): number {

@@ -162,6 +162,7 @@ export function frugalModel(parts: ModelParts): FrugalModel {
       template: opened.chatTemplate,
       endIds: opened.endIds,
       vocabularySize: model.vocabularySize,
+      strategies: parts.strategies,
     }));
 
   const self: FrugalModel = {

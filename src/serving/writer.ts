@@ -6,8 +6,10 @@ import type { Engine } from "./engine.ts";
 import { type Generation, startGeneration } from "./generation.ts";
 import { checkOptions, wholeNumber } from "../tensor/options.ts";
 import { type EncodedPrompt, isConversation, type Prompt, promptEncoder, promptNames, type PromptOptions } from "./prompt.ts";
-import { sampling, samplingNames, type SamplingOptions } from "./sampling.ts";
+import { type Sampling, sampling, samplingNames, type SamplingOptions } from "./sampling.ts";
 import type { Sequence } from "./sequence.ts";
+import { createSteering, type Steering } from "./steering.ts";
+import type { DecodeStrategy, SpeculationMode, StrategySource } from "./strategy.ts";
 import { writeText } from "./write-text.ts";
 
 /** Options of `generate` and `chat`. */
@@ -24,6 +26,11 @@ export interface GenerateOptions extends SamplingOptions, PromptOptions {
   readonly adapter?: string;
   /** Texts with different salts share nothing that was computed, so that nobody can tell by the time it takes what others asked. */
   readonly cacheSalt?: string;
+  /**
+   * Whether tokens are proposed and verified several at a time, which changes nothing but the speed: "auto" where that is measured to be faster,
+   * "always" whenever something can be proposed, "off". Default "auto".
+   */
+  readonly speculation?: SpeculationMode;
   /** Strings that end the text where they appear; they are not part of it. */
   readonly stop?: string | readonly string[];
   /** Ids that end the text, beside the model's own. */
@@ -44,6 +51,7 @@ const known: readonly string[] = [
   "tenant",
   "cacheSalt",
   "adapter",
+  "speculation",
   "stop",
   "stopIds",
   "ignoreEnd",
@@ -72,10 +80,24 @@ export interface WriterParts {
   readonly template: string | undefined;
   readonly endIds: readonly number[];
   readonly vocabularySize: number;
+  /** What may propose tokens. */
+  readonly strategies: StrategySource | undefined;
 }
 
-export function createWriter({ engine, adapters, tokenizer: tokenizerOf, template, endIds, vocabularySize }: WriterParts): Writer {
+export function createWriter({ engine, adapters, strategies, ...parts }: WriterParts): Writer {
+  const { tokenizer: tokenizerOf, template, endIds, vocabularySize } = parts;
   let encoder: ReturnType<typeof promptEncoder> | undefined;
+  let steering: Steering | undefined;
+  const strategyOf = (settled: Sampling, mode: SpeculationMode = "auto"): DecodeStrategy | undefined => {
+    if (!speculationModes.includes(mode))
+      throw new FrugalError(
+        "FRUGAL_BAD_ARGUMENT",
+        `generate: speculation is ${JSON.stringify(mode)}; it may be ${speculationModes.join(", ")}`,
+        { option: "speculation" },
+      );
+    if (mode === "off" || strategies === undefined) return undefined;
+    return (steering ??= createSteering(engine)).steer(strategies.start(settled), mode);
+  };
   return (prompt, options, place) => {
     const started = performance.now();
     const signals = [isObject(options) ? options.signal : undefined, place.ending].filter((signal) => signal instanceof AbortSignal);
@@ -118,6 +140,7 @@ export function createWriter({ engine, adapters, tokenizer: tokenizerOf, templat
               tenant: options.tenant,
               namespace: namespaceOf(lease, options.cacheSalt),
               adapter: lease?.slot,
+              strategy: strategyOf(settled, options.speculation),
             },
           },
           emit,
@@ -158,6 +181,7 @@ function checkPlace({ priority, tenant, cacheSalt }: GenerateOptions): void {
       throw new FrugalError("FRUGAL_BAD_ARGUMENT", `generate: ${option} is not a text of at most 256 characters; give one`, { option });
 }
 
+const speculationModes: readonly SpeculationMode[] = ["auto", "always", "off"];
 const fallbackTurns: readonly string[] = ["\n\nuser:", "\n\nsystem:", "\n\nassistant:"];
 
 function stopsOf(stop: string | readonly string[] | undefined): readonly string[] {
