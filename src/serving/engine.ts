@@ -146,7 +146,9 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
       // Rows of one adapter lie together.
       if (alive.length > 0) return alive.sort((a, b) => (a.demand.adapter ?? -1) - (b.demand.adapter ?? -1));
       if (ready.length > 0 || turn.some(({ ended }) => ended)) continue;
-      mayAdmit = false;
+      // Whom a text waited for, for its prefix, may have ended meanwhile.
+      mayAdmit = turn.length === 0;
+      if (mayAdmit) continue;
       await makeRoom(turn);
     }
     return [];
