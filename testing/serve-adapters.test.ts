@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type FrugalModel, type GenerateOptions, load, type LoadOptions } from "../src/index.ts";
 import { openModel } from "../src/models/index.ts";
@@ -144,6 +145,48 @@ test("more adapters than slots: all are served", async () => {
   all.forEach((name, i) => expect(found[i]).toEqual(wanted.get(name)));
   expect(model.adapters.list().every(({ users }) => users === 0)).toBe(true);
 }, 60_000);
+
+test("whatever is loaded, unloaded and aborted meanwhile, a text is its adapter's", async () => {
+  await using model = await served({}, 2);
+  const wanted = new Map(
+    await Promise.all(
+      ["", ...names].map(async (name) => [name, (await write(model, text, name === "" ? {} : { adapter: name })).ids] as const),
+    ),
+  );
+  const event = fc.record({
+    what: fc.constantFrom("write", "write", "write", "load", "unload", "abort"),
+    name: fc.constantFrom("", ...names),
+    tokens: fc.integer({ min: 1, max: 12 }),
+    wait: fc.nat(6),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(event, { minLength: 5, maxLength: 20 }), async (events) => {
+      for (const name of names) await model.adapters.load(name, pathOf(name));
+      const work: Promise<unknown>[] = [];
+      for (const { what, name, tokens, wait } of events) {
+        if (what === "load" && name !== "") work.push(model.adapters.load(name, pathOf(name)));
+        else if (what === "unload" && name !== "")
+          work.push(model.adapters.unload(name).catch((error: unknown) => expect(String(error)).toMatch(/there is no/)));
+        else {
+          const controller = new AbortController();
+          if (what === "abort") setTimeout(() => controller.abort(new Error("enough")), wait);
+          const more = name === "" ? {} : { adapter: name };
+          const writing = write(model, text, { ...more, maxTokens: tokens, signal: controller.signal });
+          work.push(
+            writing.then(
+              ({ ids }) => expect(ids).toEqual(wanted.get(name)!.slice(0, tokens)),
+              (error: unknown) => expect(String(error)).toMatch(/enough|there is no/),
+            ),
+          );
+        }
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+      await Promise.all(work);
+    }),
+    { numRuns: 8 },
+  );
+  expect(model.adapters.list().every(({ users }) => users === 0)).toBe(true);
+}, 120_000);
 
 test("a session goes on with another adapter", async () => {
   await using model = await served();
