@@ -1,5 +1,5 @@
 // npm run check: every check of the project, to the end even where one fails. The last line is `N passed, N failed`.
-// npm run check -- --native adds the native core's sanitizer run, as continuous integration does.
+// npm run check -- --native adds the native core's sanitizer run and schemathesis on the server's API, as continuous integration does.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,12 @@ const checks = [
   { name: "lint", script: "lint" },
   { name: "format", script: "format:check" },
   { name: "dead code", script: "dead" },
-  ...(process.argv.includes("--native") ? [{ name: "native sanitizers", script: "test:native" }] : []),
+  ...(process.argv.includes("--native")
+    ? [
+        { name: "native sanitizers", script: "test:native" },
+        { name: "the server's API", script: "test:api" },
+      ]
+    : []),
   {
     name: "tests",
     script: "test",

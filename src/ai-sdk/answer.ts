@@ -17,8 +17,8 @@ export interface Answer {
   readonly providerMetadata: SharedV3ProviderMetadata;
 }
 
-export function answerOf(result: GenerationResult, { calls: wanted }: Pick<Settings, "calls">): Answer {
-  const calls = wanted === "none" ? [] : callsOf(result.text);
+export function answerOf(result: GenerationResult, { calls: wanted, toolNames }: Pick<Settings, "calls" | "toolNames">): Answer {
+  const calls = wanted === "none" ? [] : callsOf(result.text, toolNames);
   const cached = result.timings.cachedTokens;
   return {
     content: calls.length > 0 ? calls : result.text === "" ? [] : [{ type: "text", text: result.text }],
@@ -31,8 +31,8 @@ export function answerOf(result: GenerationResult, { calls: wanted }: Pick<Setti
   };
 }
 
-function callsOf(text: string): LanguageModelV3ToolCall[] {
-  return (parseToolCalls(text) ?? []).map(({ name, arguments: input }) => ({
+function callsOf(text: string, names: readonly string[]): LanguageModelV3ToolCall[] {
+  return (parseToolCalls(text, names) ?? []).map(({ name, arguments: input }) => ({
     type: "tool-call",
     toolCallId: `call_${crypto.randomUUID()}`,
     toolName: name,

@@ -10,6 +10,7 @@ export interface Settings {
   readonly warnings: SharedV3Warning[];
   /** Whether the answer may be, or must be, calls of tools. */
   readonly calls: CallsWanted;
+  readonly toolNames: readonly string[];
 }
 
 export function settingsOf(call: LanguageModelV3CallOptions): Settings {
@@ -46,6 +47,7 @@ export function settingsOf(call: LanguageModelV3CallOptions): Settings {
       ...call.providerOptions?.["frugal"],
     },
     warnings,
+    toolNames: tools.map((tool) => tool.function.name),
     calls: forced !== undefined ? "must" : mayCall ? "may" : "none",
   };
 }

@@ -53,7 +53,10 @@ async function* partsOf(
     yield { type: "finish", finishReason: { unified: "error", raw: undefined }, usage: unknownUsage };
     return;
   }
-  const { content, finishReason, usage, providerMetadata } = answerOf(await run, { calls: holding.isHolding() ? settings.calls : "none" });
+  const { content, finishReason, usage, providerMetadata } = answerOf(await run, {
+    ...settings,
+    calls: holding.isHolding() ? settings.calls : "none",
+  });
   if (holding.isHolding())
     for (const part of content) {
       if (part.type === "text") yield* say(part.text);

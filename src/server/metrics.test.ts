@@ -71,7 +71,7 @@ test("an aborted text counts as such", async () => {
   await response.body!.getReader().read();
   controller.abort();
   const aborted = 'vllm:request_success_total{model_name="stories",engine="0",finished_reason="abort"}';
-  await expect.poll(async () => (await scrape()).get(aborted)).toBe(1);
+  await expect.poll(async () => (await scrape()).get(aborted), { timeout: 20_000 }).toBe(1);
 });
 
 test("buckets of token counts go up to the context", () => {

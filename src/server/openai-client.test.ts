@@ -64,7 +64,7 @@ describe("chat.completions", () => {
     let chunks = 0;
     for await (const _ of stream) if (++chunks === 3) controller.abort();
     expect(chunks).toBeLessThan(50);
-    await expect.poll(() => served.server.active()).toBe(0);
+    await expect.poll(() => served.server.active(), { timeout: 20_000 }).toBe(0);
   });
 });
 

@@ -15,13 +15,15 @@ export interface Response {
   readonly generation: Generation;
   readonly messageId: string;
   readonly calls: CallsWanted;
+  /** Of the tools that may be called. */
+  readonly toolNames: readonly string[];
   /** Empty where none are asked for. */
   logprobOf(part: Part): readonly PartLogprob[];
 }
 
 /** `mayCall`: whether the text is to be read as calls. */
 export function outputOf(response: Response, result: GenerationResult, mayCall: boolean): readonly OutputItem[] {
-  const calls = mayCall ? (parseToolCalls(result.text) ?? []) : [];
+  const calls = mayCall ? (parseToolCalls(result.text, response.toolNames) ?? []) : [];
   if (calls.length > 0)
     return calls.map(({ name, arguments: given }) => ({
       id: answerId("fc"),

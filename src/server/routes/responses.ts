@@ -70,6 +70,7 @@ async function start(
     generation,
     messageId: answerId("msg"),
     calls,
+    toolNames: (request.tools ?? []).map(({ name }) => name),
     logprobOf: (part) => (wantsLogprobs ? [chatLogprob(tokenizer, part)] : []),
   };
 }
