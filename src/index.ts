@@ -17,6 +17,7 @@ export type { Session } from "./serving/session.ts";
 export type { EmbedInput, EmbedOptions } from "./serving/embed.ts";
 export type { RerankOptions } from "./serving/rerank.ts";
 export type { Amount, Inspection } from "./serving/inspect.ts";
+export type { Constraint } from "./text/constraint.ts";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./text/tokenizer.ts";
 export { exportGguf, type ExportOptions } from "./models/llama-gguf.ts";
 export { type Examples, tune, type TuneOptions } from "./techniques/tune.ts";

@@ -1,6 +1,7 @@
 /** A loaded model as people use it. */
 import type { BaseModel } from "../models/base-model.ts";
 import { FrugalError } from "../tensor/error.ts";
+import type { ConstraintCompiler } from "../text/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Adapters } from "./adapter-slots.ts";
 import { type EmbedInput, embedTexts, type EmbedOptions } from "./embed.ts";
@@ -153,6 +154,12 @@ export function frugalModel(parts: ModelParts): FrugalModel {
     if (parts.adapters !== undefined) return parts.adapters;
     throw withoutSlots();
   };
+  let compiler: Promise<ConstraintCompiler> | undefined;
+  const makeCompiler = async (): Promise<ConstraintCompiler> => {
+    // Loaded where a constraint is asked for.
+    const [{ createConstraintCompiler }, tokenizer] = await Promise.all([import("../text/constraint.ts"), opened.tokenizer()]);
+    return createConstraintCompiler(tokenizer, model.vocabularySize, opened.endIds);
+  };
   let made: Writer | undefined;
   const writer = (): Writer =>
     (made ??= createWriter({
@@ -163,6 +170,7 @@ export function frugalModel(parts: ModelParts): FrugalModel {
       endIds: opened.endIds,
       vocabularySize: model.vocabularySize,
       strategies: parts.strategies,
+      constraints: () => (compiler ??= makeCompiler()),
     }));
 
   const self: FrugalModel = {
@@ -227,6 +235,7 @@ export function frugalModel(parts: ModelParts): FrugalModel {
     dispose() {
       disposed ??= (async () => {
         for (const session of sessions) session.dispose();
+        await (await compiler)?.dispose();
         await parts.dispose();
       })();
       return disposed;

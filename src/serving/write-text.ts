@@ -1,5 +1,6 @@
 /** One generation on the engine: sample, decode, look for the end. */
 import { streamText } from "../text/stream.ts";
+import type { TokenMatcher } from "../text/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Engine, Request, Verdict } from "./engine.ts";
 import type { GenerationResult, Part } from "./generation.ts";
@@ -23,6 +24,8 @@ export interface Writing {
   /** The text continues another: a space at its start belongs to it. */
   readonly continues: boolean;
   readonly skipSpecial: boolean;
+  /** What the text must be: follows it from its start. */
+  readonly matcher: TokenMatcher | undefined;
   /** When the call was made, by performance.now(). */
   readonly started: number;
   /** What the engine is to know of the request beside. */
@@ -30,7 +33,7 @@ export interface Writing {
 }
 
 export async function writeText(w: Writing, emit: (part: Part) => void, signal: AbortSignal): Promise<GenerationResult> {
-  const { engine, sequence, sampling } = w;
+  const { engine, sequence, sampling, matcher } = w;
   const stream = streamText(w.continues ? { ...w.tokenizer, dropsFirstSpace: false } : w.tokenizer, { skipSpecial: w.skipSpecial });
   const filter = stopFilter(w.stop);
   const promptIds = sequence.tokens.slice();
@@ -40,13 +43,17 @@ export async function writeText(w: Writing, emit: (part: Part) => void, signal: 
 
   const read = (position: number, logits: Float32Array, likeliest: number): Verdict => {
     if (position !== sequence.tokens.length - 1) return "more";
-    const choice = choose(logits, sampling, sequence.tokens, parts.length < w.minTokens ? without(logits, w.endIds) : likeliest);
+    const known = parts.length < w.minTokens ? without(logits, w.endIds) : likeliest;
+    const choice = choose(logits, sampling, sequence.tokens, known, matcher?.allowed());
+    matcher?.accept(choice.id);
     if (parts.length === 0) firstToken = performance.now();
     sequence.tokens.push(choice.id);
     const isEnd = w.endIds.has(choice.id);
     const passed = filter.push(isEnd ? "" : stream.push(choice.id));
     const isFull = parts.length + 1 >= w.maxTokens || sequence.tokens.length > engine.limits.context;
-    const isOver = isEnd || passed.stop !== undefined || isFull;
+    // What no token may follow is whole, and the model need not be asked to say so.
+    const isWhole = matcher?.over === true;
+    const isOver = isEnd || isWhole || passed.stop !== undefined || isFull;
     let text = passed.text;
     if (isOver && passed.stop === undefined) {
       const rest = filter.push(stream.end());
@@ -55,7 +62,7 @@ export async function writeText(w: Writing, emit: (part: Part) => void, signal: 
       else text += filter.end();
     }
     if (passed.stop !== undefined) finish = { reason: "stop", stop: passed.stop };
-    else if (isEnd) finish = { reason: "stop" };
+    else if (isEnd || isWhole) finish = { reason: "stop" };
     const part: Part = { text, ...choice };
     parts.push(part);
     emit(part);
@@ -67,6 +74,7 @@ export async function writeText(w: Writing, emit: (part: Part) => void, signal: 
   try {
     if (w.maxTokens > 0) await engine.run(request);
   } finally {
+    matcher?.dispose();
     await w.request.strategy?.dispose?.();
   }
   const ended = performance.now();

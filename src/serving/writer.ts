@@ -1,5 +1,6 @@
 /** Prompts and options to generations: what a model and its sessions share. */
 import { FrugalError } from "../tensor/error.ts";
+import type { Constraint, ConstraintCompiler } from "../text/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { AdapterLease, Adapters } from "./adapter-slots.ts";
 import type { Engine } from "./engine.ts";
@@ -18,6 +19,8 @@ export interface GenerateOptions extends SamplingOptions, PromptOptions {
   readonly maxTokens?: number;
   /** The text does not end before so many tokens. Default 0. */
   readonly minTokens?: number;
+  /** What the text must be: JSON, a schema, a regular expression, some choices, a grammar. Default: anything. */
+  readonly constraint?: Constraint;
   /** Texts of lower numbers go first where texts wait. Default 0. */
   readonly priority?: number;
   /** Tenants get equal shares where texts wait. Default: all texts are one tenant's. */
@@ -47,6 +50,7 @@ const known: readonly string[] = [
   ...promptNames,
   "maxTokens",
   "minTokens",
+  "constraint",
   "priority",
   "tenant",
   "cacheSalt",
@@ -82,9 +86,11 @@ export interface WriterParts {
   readonly vocabularySize: number;
   /** What may propose tokens. */
   readonly strategies: StrategySource | undefined;
+  /** Made when the first constraint is asked for. */
+  readonly constraints: () => Promise<ConstraintCompiler>;
 }
 
-export function createWriter({ engine, adapters, strategies, ...parts }: WriterParts): Writer {
+export function createWriter({ engine, adapters, strategies, constraints, ...parts }: WriterParts): Writer {
   const { tokenizer: tokenizerOf, template, endIds, vocabularySize } = parts;
   let encoder: ReturnType<typeof promptEncoder> | undefined;
   let steering: Steering | undefined;
@@ -119,6 +125,7 @@ export function createWriter({ engine, adapters, strategies, ...parts }: WriterP
       const isReply = typeof prompt !== "string" && isConversation(prompt);
       const stop = [...stopsOf(options.stop), ...(isReply && template === undefined ? fallbackTurns : [])];
       const endings = new Set([...(options.ignoreEnd === true ? [] : ends), ...stopIdsOf(options.stopIds, vocabularySize)]);
+      const compiled = options.constraint === undefined ? undefined : await (await constraints()).compile(options.constraint, signal);
       const lease = await leaseOf(options.adapter, adapters, signal);
       try {
         const sequence = place.prepare(encoded);
@@ -134,6 +141,7 @@ export function createWriter({ engine, adapters, strategies, ...parts }: WriterP
             endIds: endings,
             continues: encoded.continues,
             skipSpecial: options.skipSpecial ?? true,
+            matcher: compiled?.start({ dropsFirstSpace: tokenizer.dropsFirstSpace && !encoded.continues }),
             started,
             request: {
               priority: options.priority,
