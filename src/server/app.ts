@@ -49,6 +49,8 @@ export function createApp(context: ServerContext): ServerApp {
 function answerError(scope: RequestScope, error: unknown, c: Context<ServerEnv>): Response {
   const { status, body, headers } = failureOf(error);
   scope.failure = error;
+  // Nothing of the request goes on, whatever else it had begun.
+  scope.abort(error);
   for (const [name, value] of Object.entries(headers)) c.header(name, value);
   return c.json(body, status as ContentfulStatusCode);
 }

@@ -42,6 +42,7 @@ export interface RequestReport {
 export interface ServerObserver {
   requestStarted?(route: string): void;
   requestEnded?(report: RequestReport): void;
+  /** Once a request: texts of each prompt, and the most tokens of each where that is said. */
   generationStarted?(model: string, choices: number, maxTokens: number | undefined): void;
   /** Milliseconds between two tokens of one text. */
   tokenGap?(model: string, milliseconds: number): void;

@@ -3,14 +3,16 @@
  * fails before it is an ordinary error; a reader that stops reading is waited for, then given up.
  */
 import { failureOf } from "./errors.ts";
-import type { RequestScope } from "./request-scope.ts";
+import { ClientGone, type RequestScope } from "./request-scope.ts";
 import type { ServerSettings } from "./settings.ts";
 
 export interface EventStream {
   /** One event, its data as JSON text. Sent together with others of the same turn. A name becomes an `event:` line. */
   send(json: string, event?: string): void;
-  /** Resolves at once, or when a slow reader has caught up. Rejects with the signal's reason. */
-  ready(): Promise<void> | undefined;
+  /** Whether the reader is slower than what is written: nothing more should be sent until `ready`. */
+  isBehind(): boolean;
+  /** Resolves when the reader has caught up. Rejects with the signal's reason, that of a reader who stopped among them. */
+  ready(): Promise<void>;
   /** Whether the headers are on their way. */
   readonly begun: boolean;
   /** Sends what waits, then `data: [DONE]` unless told otherwise, and closes. */
@@ -18,6 +20,9 @@ export interface EventStream {
   /** An event with the error, and the end. */
   fail(error: unknown): void;
 }
+
+/** Characters that are sent at once, so that a full connection is noticed before more comes. */
+const largeWrite = 32_768;
 
 const headers = {
   "content-type": "text/event-stream; charset=utf-8",
@@ -34,7 +39,8 @@ export function eventStream({ outgoing, signal, abort }: RequestScope, { keepAli
   let written = performance.now();
 
   const write = (text: string): void => {
-    if (outgoing.destroyed || outgoing.writableEnded) return;
+    // An error may have been answered in the meantime.
+    if (outgoing.destroyed || outgoing.writableEnded || (outgoing.headersSent && !begun)) return;
     if (!begun) outgoing.writeHead(200, headers);
     begun = true;
     written = performance.now();
@@ -56,35 +62,38 @@ export function eventStream({ outgoing, signal, abort }: RequestScope, { keepAli
   comments?.unref();
   outgoing.once("close", () => clearInterval(comments));
 
+  /** One for all texts of the stream. */
+  let behind: Promise<void> | undefined;
+  const untilDrained = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        abort(new ClientGone(`the reader took nothing for ${stallTimeout} s`));
+        outgoing.destroy();
+      }, stallTimeout * 1000);
+      const finish = (then: () => void): void => {
+        clearTimeout(timer);
+        outgoing.off("drain", onDrain);
+        signal.removeEventListener("abort", onAbort);
+        then();
+      };
+      const onDrain = (): void => finish(resolve);
+      const onAbort = (): void => finish(() => reject(signal.reason as Error));
+      outgoing.once("drain", onDrain);
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+
   const stream: EventStream = {
     send(json, event) {
       waiting += event === undefined ? `data: ${json}\n\n` : `event: ${event}\ndata: ${json}\n\n`;
+      if (waiting.length > largeWrite) return flush();
       if (flushing) return;
       flushing = true;
       process.nextTick(flush);
     },
-    ready() {
-      if (!outgoing.writableNeedDrain) return undefined;
-      return new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(() => {
-          const reason = new Error(`stream: the reader took nothing for ${stallTimeout} s`);
-          abort(reason);
-          outgoing.destroy();
-        }, stallTimeout * 1000);
-        const finish = (then: () => void): void => {
-          clearTimeout(timer);
-          outgoing.off("drain", onDrain);
-          signal.removeEventListener("abort", onAbort);
-          then();
-        };
-        const onDrain = (): void => finish(resolve);
-        const onAbort = (): void => finish(() => reject(signal.reason as Error));
-        outgoing.once("drain", onDrain);
-        signal.addEventListener("abort", onAbort, { once: true });
-      });
-    },
+    isBehind: () => outgoing.writableNeedDrain && !outgoing.destroyed,
+    ready: () => (behind ??= untilDrained().finally(() => (behind = undefined))),
     get begun() {
-      return begun;
+      return begun || waiting !== "";
     },
     end(last = "data: [DONE]\n\n") {
       clearInterval(comments);

@@ -25,10 +25,13 @@ export interface TextLogprobs {
 /** The least a client may see: JSON has no infinity, and OpenAI says -9999 of what is very unlikely. */
 const finite = (logprob: number): number => Math.max(-9999, logprob);
 
+// Holds no state between calls.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** A token's own text; special ones as the vocabulary spells them. */
 export function tokenText(tokenizer: Tokenizer, id: number): string {
   if (id >= tokenizer.vocabularySize) return "";
-  return tokenizer.isSpecial(id) ? tokenizer.pieceText(id) : new TextDecoder("utf-8", { ignoreBOM: true }).decode(tokenizer.pieceBytes(id));
+  return tokenizer.isSpecial(id) ? tokenizer.pieceText(id) : decoder.decode(tokenizer.pieceBytes(id));
 }
 
 function tokenLogprob(tokenizer: Tokenizer, id: number, logprob: number): TokenLogprob {

@@ -43,6 +43,19 @@ export function messagesOf(messages: readonly Message[]): readonly ChatMessage[]
   return messages.map(({ role, content, annotations: _, audio: _1, function_call: _2, refusal, ...others }) => {
     const said = Array.isArray(content) ? content.map((piece: ContentPart) => piece.text ?? "").join("\n") : (content ?? refusal);
     const rest = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null && value !== undefined));
+    if (Array.isArray(rest["tool_calls"])) rest["tool_calls"] = (rest["tool_calls"] as readonly unknown[]).map(withArguments);
     return { ...rest, role, content: (said as string | null | undefined) ?? null };
   });
+}
+
+/** Requests carry a call's arguments as JSON text; templates expect the object. */
+function withArguments(call: unknown): unknown {
+  if (typeof call !== "object" || call === null || !("function" in call)) return call;
+  const called = call.function as { readonly arguments?: unknown } | null;
+  if (typeof called?.arguments !== "string") return call;
+  try {
+    return { ...call, function: { ...called, arguments: JSON.parse(called.arguments) as unknown } };
+  } catch {
+    return call;
+  }
 }

@@ -1,5 +1,6 @@
 /** One request under way: its id, its log, and the signal that ends its work when the client leaves or the server gives up. */
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { HttpError } from "./errors.ts";
@@ -36,6 +37,8 @@ export function openScope(context: ServerContext, incoming: IncomingMessage, out
   const given = incoming.headers["x-request-id"];
   const id = typeof given === "string" && requestId.test(given) ? given : randomUUID();
   const controller = new AbortController();
+  // Every text of the request listens to it.
+  setMaxListeners(0, controller.signal);
   const scope: RequestScope = {
     id,
     started: performance.now(),
@@ -50,9 +53,14 @@ export function openScope(context: ServerContext, incoming: IncomingMessage, out
   };
   outgoing.setHeader("x-request-id", id);
   context.active.add(scope);
+  // All is written: from here on only its reader can hold it up.
+  outgoing.once("prefinish", () => outgoing.setTimeout(context.settings.stallTimeout * 1000, () => outgoing.destroy()));
+  // A response that was destroyed says that it has finished, too.
+  let sent = false;
+  outgoing.once("finish", () => (sent = !incoming.socket.destroyed));
   outgoing.once("close", () => {
     context.active.delete(scope);
-    const isGone = !outgoing.writableFinished;
+    const isGone = !sent;
     if (isGone) controller.abort(new ClientGone("the client has left"));
     const report: RequestReport = {
       route: scope.route,

@@ -8,18 +8,35 @@ import { observe, type ServerContext } from "./context.ts";
 import type { Target } from "./find-model.ts";
 import type { RequestScope } from "./request-scope.ts";
 
-/** One text of a request. It ends with the request's signal. */
-export async function startText(
+/** A text under way. In a record, since what is awaited would be the whole text. */
+export interface StartedText {
+  readonly generation: Generation;
+}
+
+/** What a request asks for: `choices` texts of each prompt, and the options of each. */
+export interface TextRequest {
+  readonly prompts: readonly Prompt[];
+  readonly choices: number;
+  options(choice: number): GenerateOptions;
+}
+
+/** The texts, those of one prompt in a row. They end with the request's signal. */
+export async function startTexts(
   context: ServerContext,
   scope: RequestScope,
   target: Target,
-  prompt: Prompt,
-  options: GenerateOptions,
-): Promise<{ readonly generation: Generation }> {
-  await checkCharacters(target.model, prompt);
+  { prompts, choices, options }: TextRequest,
+): Promise<readonly StartedText[]> {
+  for (const prompt of prompts) await checkCharacters(target.model, prompt);
+  observe(context, (observer) => observer.generationStarted?.(target.name, choices, options(0).maxTokens));
+  return prompts.flatMap((prompt) =>
+    Array.from({ length: choices }, (_, choice) => startText(context, scope, target, prompt, options(choice))),
+  );
+}
+
+function startText(context: ServerContext, scope: RequestScope, target: Target, prompt: Prompt, options: GenerateOptions): StartedText {
   const adapter = target.adapter === undefined ? {} : { adapter: target.adapter };
   const started = performance.now();
-  // In a record, since what is awaited would be the whole text.
   const generation = target.model.generate(prompt, { ...options, ...adapter, signal: scope.signal });
   const about = { model: target.name, maxTokens: options.maxTokens };
   generation.then(

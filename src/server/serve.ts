@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import pino, { type Logger } from "pino";
 import type { FrugalModel } from "../serving/model.ts";
@@ -133,11 +134,7 @@ function listen(server: Server, { port, host }: ServerSettings): Promise<number>
 async function drain(context: ServerContext, server: Server, grace: number): Promise<void> {
   context.draining = true;
   const deadline = performance.now() + grace * 1000;
-  while (context.active.size > 0 && performance.now() < deadline)
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, Math.min(50, Math.max(1, deadline - performance.now())));
-      for (const scope of context.active) scope.outgoing.once("close", () => (clearTimeout(timer), resolve()));
-    });
+  while (context.active.size > 0 && performance.now() < deadline) await sleep(10);
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   for (const scope of context.active)

@@ -82,7 +82,7 @@ export const refusedFields: Readonly<Record<string, string>> = {
 const seedOf = (seed: number, choice: number): number => (((seed + choice) % 2 ** 53) + 2 ** 53) % 2 ** 53;
 
 /** Options for text number `choice` of the request. */
-export function optionsOf(fields: TextFields, _scope: RequestScope, choice: number): GenerateOptions {
+export function optionsOf(fields: TextFields, scope: RequestScope, choice: number): GenerateOptions {
   const given = {
     temperature: fields.temperature ?? 1,
     topP: fields.top_p,
@@ -100,6 +100,7 @@ export function optionsOf(fields: TextFields, _scope: RequestScope, choice: numb
     skipSpecial: fields.skip_special_tokens,
     priority: fields.priority,
     cacheSalt: fields.cache_salt,
+    tenant: scope.tenant,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null && value !== undefined)) as GenerateOptions;
 }

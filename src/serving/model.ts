@@ -9,8 +9,9 @@ import type { Engine } from "./engine.ts";
 import type { Generation } from "./generation.ts";
 import { inspectModel, type Inspection } from "./inspect.ts";
 import { loadParts, type LoadOptions, type ModelParts, type StepLimits } from "./load-parts.ts";
-import { checkOptions } from "../tensor/options.ts";
+import { checkOptions, wholeNumber } from "../tensor/options.ts";
 import type { ChatMessage, Prompt } from "./prompt.ts";
+import { promptLogprobs, type TokenScore } from "./prompt-logprobs.ts";
 import { readLogits } from "./read-logits.ts";
 import { rerankTexts, type RerankOptions } from "./rerank.ts";
 import { createSequence } from "./sequence.ts";
@@ -27,6 +28,13 @@ export interface LogitsOptions {
 
 /** Names and files of adapters; see `Adapters` for the rules. */
 export type ModelAdapters = Pick<Adapters, "load" | "unload" | "list">;
+
+/** Options of `logprobs`. */
+export interface LogprobsOptions {
+  /** How many of the likeliest tokens to name in each place, up to 100. Default 0. */
+  readonly alternatives?: number;
+  readonly signal?: AbortSignal;
+}
 
 /** A model in memory. Calls may run together; `dispose` (or `await using`) ends them and gives the memory back. */
 export interface FrugalModel extends AsyncDisposable {
@@ -106,6 +114,17 @@ export interface FrugalModel extends AsyncDisposable {
    * ```
    */
   logits(ids: readonly number[] | Int32Array, options?: LogitsOptions): Promise<Float32Array[]>;
+  /**
+   * How likely the model finds each token of a text that is given: ln of its probability after those before it, and the likeliest in its
+   * place. Errors as `logits`.
+   * ```ts
+   * import { load } from "frugal";
+   * await using model = await load("model.gguf");
+   * const scores = await model.logprobs((await model.tokenizer()).encode("Once upon a time"), { alternatives: 3 });
+   * console.log(scores.reduce((sum, { logprob = 0 }) => sum + logprob, 0));
+   * ```
+   */
+  logprobs(ids: readonly number[] | Int32Array, options?: LogprobsOptions): Promise<readonly TokenScore[]>;
   /** Rejects with FRUGAL_NOT_FOUND where the checkpoint has none. */
   tokenizer(): Promise<Tokenizer>;
   /** What the model is made of, and the memory it holds. */
@@ -211,11 +230,16 @@ export function frugalModel(parts: ModelParts): FrugalModel {
     },
     async logits(ids, options = {}) {
       checkOptions("logits", options, ["all", "signal"]);
-      if (!Array.isArray(ids) && !(ids instanceof Int32Array))
-        throw new FrugalError("FRUGAL_BAD_ARGUMENT", "logits: ids are no list of numbers; give token ids");
+      checkIds("logits", ids);
       const rows: Float32Array[] = [];
       await readLogits(engine(), ids, options.all === true ? 0 : ids.length - 1, (_, row) => rows.push(row.slice()), options.signal);
       return rows;
+    },
+    async logprobs(ids, options = {}) {
+      checkOptions("logprobs", options, ["alternatives", "signal"]);
+      wholeNumber("logprobs", "alternatives", options.alternatives, 0, Math.min(100, model.vocabularySize));
+      checkIds("logprobs", ids);
+      return promptLogprobs(engine(), ids, options.alternatives ?? 0, options.signal);
     },
     async tokenizer() {
       check();
@@ -243,4 +267,9 @@ export function frugalModel(parts: ModelParts): FrugalModel {
     [Symbol.asyncDispose]: () => self.dispose(),
   };
   return self;
+}
+
+function checkIds(call: string, ids: unknown): void {
+  if (!Array.isArray(ids) && !(ids instanceof Int32Array))
+    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${call}: ids are no list of numbers; give token ids`);
 }

@@ -2,8 +2,6 @@
 import { Hono } from "hono";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { z } from "zod";
-import type { GenerationResult } from "../../serving/generation.ts";
-import type { ChatMessage } from "../../serving/prompt.ts";
 import type { GenerateOptions } from "../../serving/writer.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { answerId, seconds, timingsOf, usageOf } from "../answer.ts";
@@ -13,14 +11,17 @@ import { eventStream } from "../event-stream.ts";
 import { findModel } from "../find-model.ts";
 import { chatLogprob } from "../logprobs.ts";
 import { type Message, messageSchema, messagesOf } from "../messages.ts";
+import { constraintOf, type FormatFields, formatFields } from "../output-format.ts";
 import { readJson } from "../read-json.ts";
 import type { RequestScope } from "../request-scope.ts";
-import { startText } from "../run-text.ts";
+import { type StartedText, startTexts } from "../run-text.ts";
 import { type BodyShape, type Fields, flag, type Maybe, only, record, text, whole } from "../schema.ts";
+import { streamTexts } from "../stream-texts.ts";
+import { answeredCall, type ToolFields, toolFields, type ToolUse, toolUse } from "../tool-fields.ts";
 import { optionsOf, refusedFields, type TextFields, textFields, tokenLimit } from "../text-fields.ts";
 
 /** A request for a chat completion. */
-export interface ChatRequest extends TextFields {
+export interface ChatRequest extends TextFields, ToolFields, FormatFields {
   readonly messages: readonly Message[];
   readonly max_completion_tokens?: Maybe<number>;
   readonly max_tokens?: Maybe<number>;
@@ -41,6 +42,8 @@ export interface ChatRequest extends TextFields {
 const fields: Fields<ChatRequest> = {
   messages: z.array(messageSchema).min(1).max(10_000),
   ...textFields,
+  ...toolFields,
+  ...formatFields,
   max_completion_tokens: whole(1, 2 ** 31),
   max_tokens: whole(1, 2 ** 31),
   logprobs: flag,
@@ -71,10 +74,6 @@ export const chatRequest: BodyShape<ChatRequest> = {
     prediction: "leave it out; texts are predicted from the prompt by themselves",
     moderation: "there is no moderation here",
     prompt_cache_options: "prompts are cached by themselves; leave it out",
-    tools: "tools are not supported yet",
-    tool_choice: "tools are not supported yet",
-    parallel_tool_calls: "tools are not supported yet",
-    response_format: "constrained output is not supported yet",
   },
 };
 
@@ -96,26 +95,30 @@ interface Answer {
   readonly fingerprint: string;
   readonly tokenizer: Tokenizer;
   readonly wantsLogprobs: boolean;
-  readonly texts: readonly Awaited<ReturnType<typeof startText>>[];
+  readonly tools: ToolUse;
+  readonly texts: readonly StartedText[];
 }
 
 async function start(context: ServerContext, scope: RequestScope, request: ChatRequest): Promise<Answer> {
   const target = findModel(context, request.model);
   if (typeof request.top_logprobs === "number" && request.logprobs !== true)
     throw new HttpError(400, "top_logprobs: is given without logprobs; set logprobs to true", { param: "top_logprobs" });
-  const messages = messagesOf(request.messages) as readonly ChatMessage[];
   const limit = tokenLimit(request.max_completion_tokens, request.max_tokens);
+  const tools = toolUse(request);
+  const constraint = tools.constraint ?? constraintOf(request);
   const shared: GenerateOptions = {
+    ...(tools.shown.length === 0 ? {} : { tools: tools.shown }),
+    ...(constraint === undefined ? {} : { constraint }),
     ...(limit === undefined ? {} : { maxTokens: limit }),
     ...(request.logprobs === true ? { logprobs: request.top_logprobs ?? 0 } : {}),
     ...(request.chat_template_kwargs ? { templateVariables: request.chat_template_kwargs } : {}),
   };
   const tokenizer = await target.model.tokenizer();
-  const texts = await Promise.all(
-    Array.from({ length: request.n ?? 1 }, (_, choice) =>
-      startText(context, scope, target, messages, { ...optionsOf(request, scope, choice), ...shared }),
-    ),
-  );
+  const texts = await startTexts(context, scope, target, {
+    prompts: [messagesOf(request.messages)],
+    choices: request.n ?? 1,
+    options: (choice) => ({ ...optionsOf(request, scope, choice), ...shared }),
+  });
   return {
     id: answerId("chatcmpl"),
     created: seconds(),
@@ -123,6 +126,7 @@ async function start(context: ServerContext, scope: RequestScope, request: ChatR
     fingerprint: context.fingerprint,
     tokenizer,
     wantsLogprobs: request.logprobs === true,
+    tools,
     texts,
   };
 }
@@ -135,12 +139,19 @@ async function answerWhole(answer: Answer): Promise<object> {
     created: answer.created,
     model: answer.model,
     system_fingerprint: answer.fingerprint,
-    choices: results.map((result, index) => ({
-      index,
-      message: { role: "assistant", content: result.text, refusal: null },
-      logprobs: answer.wantsLogprobs ? { content: result.parts.map((part) => chatLogprob(answer.tokenizer, part)), refusal: null } : null,
-      finish_reason: result.finishReason,
-    })),
+    choices: results.map((result, index) => {
+      const calls = answer.tools.calls(result.text)?.map(answeredCall);
+      return {
+        index,
+        message: {
+          role: "assistant",
+          ...(calls === undefined ? { content: result.text } : { content: null, tool_calls: calls }),
+          refusal: null,
+        },
+        logprobs: answer.wantsLogprobs ? { content: result.parts.map((part) => chatLogprob(answer.tokenizer, part)), refusal: null } : null,
+        finish_reason: calls === undefined ? result.finishReason : "tool_calls",
+      };
+    }),
     usage: usageOf(results, results.length),
     timings: timingsOf(results[0]!),
   };
@@ -153,35 +164,43 @@ async function stream(context: ServerContext, scope: RequestScope, answer: Answe
   const choice = (index: number, delta: string, logprobs: string, finish: string, more = ""): void =>
     events.send(`${head}{"index":${index},"delta":${delta},"logprobs":${logprobs},"finish_reason":${finish}}]${usage}${more}}`);
 
-  const write = async (index: number): Promise<GenerationResult> => {
-    const { generation } = answer.texts[index]!;
-    let isFirst = true;
-    let waiting: object[] = [];
-    for await (const part of generation) {
-      if (isFirst) choice(index, '{"role":"assistant","content":"","refusal":null}', "null", "null");
-      isFirst = false;
-      if (answer.wantsLogprobs) waiting.push(chatLogprob(answer.tokenizer, part));
-      if (part.text === "") continue;
-      const logprobs = answer.wantsLogprobs ? JSON.stringify({ content: waiting, refusal: null }) : "null";
-      waiting = [];
-      choice(index, `{"content":${JSON.stringify(part.text)}}`, logprobs, "null");
-      await events.ready();
-    }
-    const result = await generation;
-    const rest = waiting.length > 0 ? JSON.stringify({ content: waiting, refusal: null }) : "null";
-    choice(index, "{}", rest, `"${result.finishReason}"`, `,"timings":${JSON.stringify(timingsOf(result))}`);
-    return result;
+  const waiting: object[][] = answer.texts.map(() => []);
+  const begun = answer.texts.map(() => false);
+  /** What may yet turn out to be calls of tools; undefined once it cannot. */
+  const held: (string | undefined)[] = answer.texts.map(() => "");
+  const logprobs = (index: number): string => {
+    const content = waiting[index]!;
+    if (content.length === 0) return "null";
+    waiting[index] = [];
+    return JSON.stringify({ content, refusal: null });
   };
-
-  try {
-    const results = await Promise.all(answer.texts.map((_, index) => write(index)));
-    if (wantsUsage) events.send(`${head}],"usage":${JSON.stringify(usageOf(results, results.length))}}`);
-    events.end();
-  } catch (error) {
-    // Before the first event it is an ordinary error; the other texts end with the request's signal.
-    scope.abort(error);
-    if (!events.begun) throw error;
-    scope.failure = error;
-    events.fail(error);
-  }
+  const begin = (index: number): void => {
+    if (!begun[index]) choice(index, '{"role":"assistant","content":"","refusal":null}', "null", "null");
+    begun[index] = true;
+  };
+  const say = (index: number, text: string): void => {
+    if (text !== "") choice(index, `{"content":${JSON.stringify(text)}}`, logprobs(index), "null");
+  };
+  await streamTexts(scope, events, answer.texts, {
+    part(index, part) {
+      begin(index);
+      if (answer.wantsLogprobs) waiting[index]!.push(chatLogprob(answer.tokenizer, part));
+      const before = held[index];
+      if (before === undefined) return say(index, part.text);
+      const text = before + part.text;
+      held[index] = answer.tools.mayCall(text) ? text : undefined;
+      if (held[index] === undefined) say(index, text);
+    },
+    finished(index, result) {
+      begin(index);
+      const calls = answer.tools.calls(result.text)?.map(answeredCall);
+      if (calls === undefined) say(index, held[index] ?? "");
+      else choice(index, JSON.stringify({ tool_calls: calls.map((call, i) => ({ index: i, ...call })) }), logprobs(index), "null");
+      const reason = calls === undefined ? result.finishReason : "tool_calls";
+      choice(index, "{}", logprobs(index), `"${reason}"`, `,"timings":${JSON.stringify(timingsOf(result))}`);
+    },
+    completed(results) {
+      if (wantsUsage) events.send(`${head}],"usage":${JSON.stringify(usageOf(results, results.length))}}`);
+    },
+  });
 }

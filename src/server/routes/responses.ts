@@ -17,7 +17,7 @@ import { endedResponse, newResponse, type ResponseRecord } from "../responses/re
 import { type ResponsesRequest, responsesRequest } from "../responses/request.ts";
 import { createResponseStore, type ResponseStore, type StoredResponse } from "../responses/store.ts";
 import { toolOptions } from "../responses/tools.ts";
-import { startText } from "../run-text.ts";
+import { startTexts } from "../run-text.ts";
 import { optionsOf } from "../text-fields.ts";
 
 export function responses(context: ServerContext): Hono<ServerEnv> {
@@ -64,7 +64,12 @@ async function start(
     ...(typeof request.max_output_tokens === "number" ? { maxTokens: request.max_output_tokens } : {}),
     ...(wantsLogprobs ? { logprobs: request.top_logprobs ?? 0 } : {}),
   };
-  const { generation } = await startText(context, scope, target, conversationOf(request.instructions, items), all);
+  const [text] = await startTexts(context, scope, target, {
+    prompts: [conversationOf(request.instructions, items)],
+    choices: 1,
+    options: () => all,
+  });
+  const { generation } = text!;
   return {
     begun: newResponse(request, target.name),
     generation,
