@@ -65,7 +65,7 @@ export function simulate(createPages: Library["createPages"], texts: readonly Te
   };
   for (let step = 0; waiting.length > 0 || running.length > 0; step++) {
     if (running.length === 0) step = Math.max(step, waiting.at(-1)?.at ?? step);
-    for (const one of [...running]) {
+    for (const one of running.slice()) {
       if (!running.includes(one)) continue;
       one.written++;
       if (one.written > one.text.output) leave(one);
