@@ -1,6 +1,7 @@
 /** `load`: a model, and an adapter beside its weights where one is named. */
 import { type AdapterSlotOptions, type LoadOptions as ServingOptions, loadOptionNames, type StepLimits } from "./serving/load-parts.ts";
 import { type FrugalModel, load as loadModel } from "./serving/model.ts";
+import { checkMode, type SpeculationMode } from "./serving/strategy.ts";
 import { FrugalError } from "./tensor/error.ts";
 import { checkOptions } from "./tensor/options.ts";
 import { chooseStrategy } from "./techniques/decoding/choose-strategy.ts";
@@ -17,6 +18,8 @@ export interface LoadOptions extends ServingOptions {
    * changes the speed alone, and takes memory of its own. Default: what followed the last tokens where they stood before is proposed.
    */
   readonly draft?: string;
+  /** What `speculation` of `generate` is for texts that don't say. Default "auto". */
+  readonly speculation?: SpeculationMode;
 }
 
 /** An adapter that needs more said than its path. */
@@ -42,12 +45,13 @@ export interface AdapterSource {
  * ```
  */
 export async function load(source: string, options: LoadOptions = {}): Promise<FrugalModel> {
-  checkOptions("load", options, [...loadOptionNames, "adapter", "draft"]);
-  const { adapter: given, draft, ...others } = options;
+  checkOptions("load", options, [...loadOptionNames, "adapter", "draft", "speculation"]);
+  const { adapter: given, draft, speculation = "auto", ...others } = options;
+  checkMode("load", speculation);
   if (draft !== undefined && (typeof draft !== "string" || draft === ""))
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: draft is ${JSON.stringify(draft)}; give the name of a model`, { option: "draft" });
   const slots = others.adapterSlots === undefined ? {} : await slotLimits(others.adapterSlots, given);
-  const limits = { ...slots, speculation: chooseStrategy(draft, others) };
+  const limits = { ...slots, speculation: chooseStrategy(draft, speculation, others) };
   if (given === undefined) return loadModel(source, others, limits);
   const adapter = typeof given === "string" ? { path: given } : given;
   if (typeof adapter !== "object" || adapter === null || typeof adapter.path !== "string" || adapter.path === "")

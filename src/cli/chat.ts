@@ -99,7 +99,7 @@ export async function chat(given: Given, asked: GenerateOptions): Promise<void> 
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   try {
-    const model = frugalModel(await openModelOf(given, ended.signal, { sequences: 1 }));
+    const model = frugalModel(await openModelOf(given, ended.signal, { sequences: 1, speculates: true }));
     try {
       const options = { ...usualOptions, ...asked };
       const conversation: Conversation = { model, session: model.session(), messages: [], options, system: given.text("system") };

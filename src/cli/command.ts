@@ -1,4 +1,5 @@
 /** What a command says about itself: enough to read its arguments, to print its help, and to run it. */
+import { speculationModes } from "../serving/strategy.ts";
 import { embeddedNames } from "../models/embedded/names.ts";
 
 /** What an option's value must be. */
@@ -85,6 +86,18 @@ export const adapterOptions: readonly OptionSpec[] = [
     name: "adapter-alpha",
     value: { label: "X", kind: "number" },
     help: "alpha of a LoRA in a .safetensors file that has no adapter_config.json",
+  },
+];
+export const speculationOptions: readonly OptionSpec[] = [
+  {
+    name: "draft",
+    value: { label: "MODEL", kind: "text" },
+    help: "a smaller model with the same tokens, which proposes what MODEL then verifies (default: earlier text is looked up)",
+  },
+  {
+    name: "speculation",
+    value: { label: "MODE", kind: speculationModes },
+    help: "when proposals are verified: auto where that is faster, always or off; the text is the same (default: auto)",
   },
 ];
 export const idsOption: OptionSpec = {

@@ -2,16 +2,23 @@
 import { setMaxListeners } from "node:events";
 import type { CacheFormat } from "../backends/backend.ts";
 import type { LoadOptions, ModelParts, StepLimits } from "../serving/load-parts.ts";
+import type { SpeculationMode } from "../serving/strategy.ts";
 import { printBytes } from "../tensor/byte-size.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { Given } from "./command.ts";
 import { hubSettings } from "./hub-settings.ts";
 import { progressLine } from "./output.ts";
 
-/** Loads MODEL, the command's first argument. `more` are options that the command knows better than its user. */
-export async function openModelOf(given: Given, signal: AbortSignal, more: LoadOptions & StepLimits = {}): Promise<ModelParts> {
+/** What a command knows better than its user. */
+interface Opening extends LoadOptions, Omit<StepLimits, "speculation"> {
+  /** Its texts may speculate: it has the options `draft` and `speculation`. */
+  readonly speculates?: boolean;
+}
+
+/** Loads MODEL, the command's first argument. */
+export async function openModelOf(given: Given, signal: AbortSignal, more: Opening = {}): Promise<ModelParts> {
   const { loadParts } = await import("../serving/load-parts.ts");
-  const { rows, outputRows, program, textFor, open = opening(given, signal), wantsTokenizer = true, speculation, ...loading } = more;
+  const { rows, outputRows, program, textFor, open = opening(given, signal), wantsTokenizer = true, speculates = false, ...loading } = more;
   const backend = given.text("backend");
   if (backend === "wasm")
     throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
@@ -19,33 +26,39 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: LoadO
   const threads = given.number("threads");
   const cache = given.text("kv");
   const progress = progressLine();
+  const options: LoadOptions = {
+    signal,
+    hub: hubSettings(),
+    onProgress: ({ stage, done, total }) =>
+      progress.update(`${stage === "download" ? "downloading" : "loading"} ${printBytes(done)} of ${printBytes(total)}`),
+    ...loading,
+    ...(backend === undefined ? {} : { backend: backend as "native" | "reference" }),
+    ...(threads === undefined ? {} : { threads }),
+    ...(context === undefined ? {} : { context }),
+    ...(cache === undefined ? {} : { cache: cache.toUpperCase() as CacheFormat }),
+  };
+  const speculation = speculates ? await speculationOf(given, options) : undefined;
   try {
-    return await loadParts(
-      given.arguments[0]!,
-      {
-        signal,
-        hub: hubSettings(),
-        onProgress: ({ stage, done, total }) =>
-          progress.update(`${stage === "download" ? "downloading" : "loading"} ${printBytes(done)} of ${printBytes(total)}`),
-        ...loading,
-        ...(backend === undefined ? {} : { backend: backend as "native" | "reference" }),
-        ...(threads === undefined ? {} : { threads }),
-        ...(context === undefined ? {} : { context }),
-        ...(cache === undefined ? {} : { cache: cache.toUpperCase() as CacheFormat }),
-      },
-      {
-        wantsTokenizer,
-        ...(rows === undefined ? {} : { rows }),
-        ...(outputRows === undefined ? {} : { outputRows }),
-        ...(program === undefined ? {} : { program }),
-        ...(open === undefined ? {} : { open }),
-        ...(textFor === undefined ? {} : { textFor }),
-        ...(speculation === undefined ? {} : { speculation }),
-      },
-    );
+    return await loadParts(given.arguments[0]!, options, {
+      wantsTokenizer,
+      ...(rows === undefined ? {} : { rows }),
+      ...(outputRows === undefined ? {} : { outputRows }),
+      ...(program === undefined ? {} : { program }),
+      ...(open === undefined ? {} : { open }),
+      ...(textFor === undefined ? {} : { textFor }),
+      ...(speculation === undefined ? {} : { speculation }),
+    });
   } finally {
     progress.end();
   }
+}
+
+/** What proposes tokens, by `--draft` and `--speculation`. */
+async function speculationOf(given: Given, options: LoadOptions): Promise<StepLimits["speculation"]> {
+  const mode = given.text("speculation") ?? "auto";
+  if (mode === "off") return undefined;
+  const { chooseStrategy } = await import("../techniques/decoding/choose-strategy.ts");
+  return chooseStrategy(given.text("draft"), mode as SpeculationMode, options);
 }
 
 /** How the model is opened where `--adapter` is given. */
@@ -78,11 +91,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
 }
 
 /** Loads MODEL, does `work` with it, and gives its memory back. */
-export const withModel = <T>(
-  given: Given,
-  more: LoadOptions & StepLimits,
-  work: (parts: ModelParts, signal: AbortSignal) => Promise<T>,
-): Promise<T> =>
+export const withModel = <T>(given: Given, more: Opening, work: (parts: ModelParts, signal: AbortSignal) => Promise<T>): Promise<T> =>
   interruptible(async (signal) => {
     const parts = await openModelOf(given, signal, more);
     try {

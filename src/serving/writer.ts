@@ -10,7 +10,7 @@ import { type EncodedPrompt, isConversation, type Prompt, promptEncoder, promptN
 import { type Sampling, sampling, samplingNames, type SamplingOptions } from "./sampling.ts";
 import type { Sequence } from "./sequence.ts";
 import { createSteering, type Steering } from "./steering.ts";
-import type { DecodeStrategy, SpeculationMode, StrategySource } from "./strategy.ts";
+import { checkMode, type DecodeStrategy, type SpeculationMode, type StrategySource } from "./strategy.ts";
 import { writeText } from "./write-text.ts";
 
 /** Options of `generate` and `chat`. */
@@ -31,7 +31,7 @@ export interface GenerateOptions extends SamplingOptions, PromptOptions {
   readonly cacheSalt?: string;
   /**
    * Whether tokens are proposed and verified several at a time, which changes nothing but the speed: "auto" where that is measured to be faster,
-   * "always" whenever something can be proposed, "off". Default "auto".
+   * "always" whenever something can be proposed, "off". Default: as the model was loaded, "auto".
    */
   readonly speculation?: SpeculationMode;
   /** Strings that end the text where they appear; they are not part of it. */
@@ -94,13 +94,8 @@ export function createWriter({ engine, adapters, strategies, constraints, ...par
   const { tokenizer: tokenizerOf, template, endIds, vocabularySize } = parts;
   let encoder: ReturnType<typeof promptEncoder> | undefined;
   let steering: Steering | undefined;
-  const strategyOf = (settled: Sampling, mode: SpeculationMode = "auto"): DecodeStrategy | undefined => {
-    if (!speculationModes.includes(mode))
-      throw new FrugalError(
-        "FRUGAL_BAD_ARGUMENT",
-        `generate: speculation is ${JSON.stringify(mode)}; it may be ${speculationModes.join(", ")}`,
-        { option: "speculation" },
-      );
+  const strategyOf = (settled: Sampling, mode: SpeculationMode = strategies?.mode ?? "auto"): DecodeStrategy | undefined => {
+    checkMode("generate", mode);
     if (mode === "off" || strategies === undefined) return undefined;
     return (steering ??= createSteering(engine)).steer(strategies.start(settled), mode);
   };
@@ -189,7 +184,6 @@ function checkPlace({ priority, tenant, cacheSalt }: GenerateOptions): void {
       throw new FrugalError("FRUGAL_BAD_ARGUMENT", `generate: ${option} is not a text of at most 256 characters; give one`, { option });
 }
 
-const speculationModes: readonly SpeculationMode[] = ["auto", "always", "off"];
 const fallbackTurns: readonly string[] = ["\n\nuser:", "\n\nsystem:", "\n\nassistant:"];
 
 function stopsOf(stop: string | readonly string[] | undefined): readonly string[] {

@@ -1,7 +1,16 @@
 /** frugal run: writes text, or chats where no prompt is given. */
 import type { ChatMessage } from "../../serving/prompt.ts";
 import type { GenerateOptions } from "../../serving/writer.ts";
-import { adapterOptions, cacheOption, type Command, contextOption, type Given, model, type OptionSpec } from "../command.ts";
+import {
+  adapterOptions,
+  cacheOption,
+  type Command,
+  contextOption,
+  type Given,
+  model,
+  type OptionSpec,
+  speculationOptions,
+} from "../command.ts";
 import { withModel } from "../open-model.ts";
 import { note, peakMemory, print, printJson, round } from "../output.ts";
 
@@ -36,6 +45,7 @@ export const run: Command = {
     { name: "chat", help: "answer PROMPT as a message, by the model's template" },
     { name: "special", help: "let special tokens written in PROMPT count as such" },
     ...adapterOptions,
+    ...speculationOptions,
     contextOption,
     cacheOption,
   ],
@@ -50,7 +60,7 @@ export const run: Command = {
 async function runPrompt(given: Given, text: string): Promise<void> {
   const { frugalModel } = await import("../../serving/model.ts");
   const started = performance.now();
-  await withModel(given, { sequences: 1 }, async (parts, signal) => {
+  await withModel(given, { sequences: 1, speculates: true }, async (parts, signal) => {
     const loadTime = performance.now() - started;
     const loaded = frugalModel(parts);
     note(loaded.backend.description);

@@ -1,6 +1,6 @@
 /** frugal serve: a model behind HTTP, until a signal ends it. */
 import { byteSize } from "../../tensor/byte-size.ts";
-import { cacheOption, type Command, contextOption, type Given, model } from "../command.ts";
+import { cacheOption, type Command, contextOption, type Given, model, speculationOptions } from "../command.ts";
 import { memoryLines } from "../memory-lines.ts";
 import { interruptible, openModelOf } from "../open-model.ts";
 import { printJson } from "../output.ts";
@@ -21,6 +21,7 @@ export const serve: Command = {
       help: "requests must carry it as Authorization: Bearer KEY; may be given more than once (default: FRUGAL_API_KEY of the environment)",
     },
     { name: "served-name", value: { label: "NAME", kind: "text" }, help: "the model's name in requests (default: its own)" },
+    ...speculationOptions,
     contextOption,
     cacheOption,
     {
@@ -84,6 +85,7 @@ export const serve: Command = {
         ...(given.flag("no-prefix-cache") ? { prefixCache: false } : {}),
         ...(given.flag("spill-directory") ? { spillDirectory: given.text("spill-directory")! } : {}),
         textFor: "serve",
+        speculates: true,
       });
       try {
         const { frugalModel } = await import("../../serving/model.ts");
