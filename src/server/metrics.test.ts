@@ -53,6 +53,8 @@ test("requests, tokens and times are counted", async () => {
     e2e_request_latency_seconds: 2,
     request_queue_time_seconds: 2,
     inter_token_latency_seconds: 18,
+    request_params_n: 1,
+    request_params_max_tokens: 1,
   }))
     expect(change(`vllm:${name}_count${labels}`), name).toBe(count);
   expect(change(`vllm:request_generation_tokens_sum${labels}`)).toBe(20);

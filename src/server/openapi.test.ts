@@ -51,6 +51,7 @@ test("asks for keys where the server does", async () => {
 
 test.each<[string, object | undefined]>([
   ["/v1/chat/completions", { messages: [{ role: "user", content: "Hi" }], max_tokens: 3, logprobs: true, top_logprobs: 1, n: 2 }],
+  ["/v1/completions", { prompt: "Once", max_tokens: 3, logprobs: 1 }],
   ["/v1/responses", { input: "Hi", max_output_tokens: 3 }],
   ["/tokenize", { prompt: "Hi", return_token_strs: true }],
   ["/detokenize", { tokens: [5] }],

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ServedModel, serveStories } from "../../testing/serving.ts";
 import { createResponseStore, type StoredResponse } from "./responses/store.ts";
+import { conversationOf } from "./responses/items.ts";
 import type { ResponseRecord } from "./responses/record.ts";
 
 let served: ServedModel;
@@ -61,6 +62,37 @@ describe("an answer", () => {
     const [item] = response.output;
     expect(item?.type === "message" && item.content[0]!.logprobs).toHaveLength(4);
   });
+});
+
+test("items become the messages that templates read", () => {
+  expect(
+    conversationOf("Be kind.", [
+      { role: "developer", content: "Short." },
+      {
+        role: "user",
+        content: [
+          { type: "input_text", text: "Weather" },
+          { type: "input_text", text: "in Oslo?" },
+        ],
+      },
+      { type: "function_call", call_id: "1", name: "weather", arguments: '{"city":"Oslo"}' },
+      { type: "function_call", call_id: "2", name: "time", arguments: "not JSON" },
+      { type: "function_call_output", call_id: "1", output: "Rain." },
+    ]),
+  ).toEqual([
+    { role: "system", content: "Be kind." },
+    { role: "system", content: "Short." },
+    { role: "user", content: "Weather\nin Oslo?" },
+    {
+      role: "assistant",
+      content: "",
+      tool_calls: [
+        { id: "1", type: "function", function: { name: "weather", arguments: { city: "Oslo" } } },
+        { id: "2", type: "function", function: { name: "time", arguments: "not JSON" } },
+      ],
+    },
+    { role: "tool", tool_call_id: "1", content: "Rain." },
+  ]);
 });
 
 describe("a stream", () => {

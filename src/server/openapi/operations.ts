@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { adapterLoadRequest, adapterUnloadRequest } from "../routes/adapters.ts";
 import { chatRequest } from "../routes/chat-completions.ts";
+import { completionRequest } from "../routes/completions.ts";
 import { embeddingsRequest } from "../routes/embeddings.ts";
 import { rerankRequest } from "../routes/rerank.ts";
 import { detokenizeRequest, tokenizeRequest } from "../routes/tokenize.ts";
@@ -47,7 +48,7 @@ export const operations: readonly Operation[] = [
     method: "post",
     path: "/v1/completions",
     summary: "Goes on with texts",
-    body: embeddingsRequest,
+    body: completionRequest,
     answer: answers.completion,
     streams: true,
   },

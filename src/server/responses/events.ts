@@ -23,7 +23,7 @@ export async function streamResponse(events: EventStream, started: Response): Pr
       }
       isFirst = false;
       message.say(hold.push(part.text), started.logprobOf(part));
-      await events.ready();
+      while (events.isBehind()) await events.ready();
     }
     const result: GenerationResult = await started.generation;
     const output = outputOf(started, result, hold.isHolding());

@@ -18,9 +18,8 @@ export function toolOptions(request: ResponsesRequest): { readonly options: Gene
     const constraint = toolConstraint(tools, typeof wanted === "object" ? { type: "function", function: { name: wanted.name } } : wanted);
     return { options: { tools, ...(constraint === undefined ? {} : { constraint }) }, calls: isForced ? "must" : "may" };
   }
-  if (format?.type === "json_object") return { options: { constraint: { kind: "json" } } as GenerateOptions, calls: "none" };
-  if (format?.type === "json_schema")
-    return { options: { constraint: { kind: "json-schema", schema: format.schema } } as GenerateOptions, calls: "none" };
+  if (format?.type === "json_object") return { options: { constraint: { kind: "json" } }, calls: "none" };
+  if (format?.type === "json_schema") return { options: { constraint: { kind: "json-schema", schema: format.schema } }, calls: "none" };
   return { options: {}, calls: "none" };
 }
 
