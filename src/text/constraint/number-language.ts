@@ -6,6 +6,8 @@ import { classesOf, explore, type Language, setsOf } from "./language.ts";
 
 export interface NumberBounds {
   readonly integer: boolean;
+  /** No whole number. */
+  readonly broken?: boolean;
   readonly low?: { readonly value: number; readonly exclusive: boolean };
   readonly high?: { readonly value: number; readonly exclusive: boolean };
   /** The number is this many times a power of ten apart from others: `step / 10 ** places`. */
@@ -26,6 +28,8 @@ interface Place {
   readonly low: number;
   readonly high: number;
   readonly remainder: number;
+  /** A digit that is not 0 stands after the point. */
+  readonly broken: boolean;
 }
 
 export function numberLanguage(bounds: NumberBounds, work: Effort): Language {
@@ -57,6 +61,7 @@ export function numberLanguage(bounds: NumberBounds, work: Effort): Language {
         low: compared(from.low, symbol, low?.fraction[from.fraction]),
         high: compared(from.high, symbol, high?.fraction[from.fraction]),
         remainder,
+        broken: from.broken || symbol !== "0",
       };
     }
     if (from.whole >= mostWhole) return undefined;
@@ -74,6 +79,7 @@ export function numberLanguage(bounds: NumberBounds, work: Effort): Language {
     const { phase, negative } = place;
     if (phase === "start" || phase === "minus" || phase === "point") return false;
     if (integer && negative && phase === "zero") return false;
+    if (bounds.broken === true && !place.broken) return false;
     if (step !== undefined && (place.remainder * 10 ** (step.places - place.fraction)) % step.step !== 0) return false;
     const against = (bound: Decimal, soFar: number): number => {
       const fromDigits = phase === "fraction" ? soFar : settled(place, soFar, bound);
@@ -94,11 +100,11 @@ export function numberLanguage(bounds: NumberBounds, work: Effort): Language {
     return true;
   };
 
-  const start: Place = { phase: "start", negative: false, whole: 0, fraction: 0, low: 0, high: 0, remainder: 0 };
+  const start: Place = { phase: "start", negative: false, whole: 0, fraction: 0, low: 0, high: 0, remainder: 0, broken: false };
   return explore(
     parts,
     start,
-    (p) => `${p.phase}${p.negative ? "-" : "+"}${p.whole},${p.fraction},${p.low},${p.high},${p.remainder}`,
+    (p) => `${p.phase}${p.negative ? "-" : "+"}${p.whole},${p.fraction},${p.low},${p.high},${p.remainder}${p.broken ? "." : ""}`,
     (from, symbol) => move(from, symbols[symbol]!),
     ends,
     work,

@@ -1,7 +1,7 @@
 /** A conjunction of schemas as alternatives without `$ref`, `allOf`, `anyOf`, `not` and their like: lists of schemas whose words all hold at once. */
 import { FrugalError } from "../../tensor/error.ts";
 import type { SchemaDocument } from "./schema-document.ts";
-import { isObject, type Schema, type SchemaObject, unsupported } from "./schema-keywords.ts";
+import { isObject, type Schema, type SchemaObject } from "./schema-keywords.ts";
 import { negate } from "./schema-negate.ts";
 
 /** A schema of which only the words about types, strings, numbers, arrays and objects are left to look at. */
@@ -23,7 +23,7 @@ const everyType = ["null", "boolean", "number", "string", "array", "object"];
 
 /**
  * @param apart called for pairs of a oneOf's options: whether no value fulfils both.
- * @throws FRUGAL_UNSUPPORTED for a oneOf whose options may hold together.
+ * @throws FRUGAL_UNSUPPORTED for a oneOf whose options may hold together, where one has no plain opposite.
  */
 export function flatten(
   schemas: readonly Schema[],
@@ -65,7 +65,7 @@ export function flatten(
       if (of("not") !== undefined) todo.push(at(opposite(of("not") as Schema, path)));
       if (of("anyOf") !== undefined) forks.push((of("anyOf") as Schema[]).map(at));
       const one = of("oneOf") as Schema[] | undefined;
-      if (one !== undefined) forks.push(distinct(one, schema, path).map(at));
+      if (one !== undefined) forks.push(distinct(one, schema).map(at));
       const condition = of("if") as Schema | undefined;
       if (condition !== undefined && (of("then") !== undefined || of("else") !== undefined))
         forks.push([at({ allOf: [condition, of("then") ?? true] }), at({ allOf: [opposite(condition, path), of("else") ?? true] })]);
@@ -84,18 +84,17 @@ export function flatten(
     found.push(done);
   };
 
-  /** The options of a oneOf, where no value can fulfil two: then anyOf says the same. */
-  const distinct = (options: readonly Schema[], schema: SchemaObject, path: string): readonly Schema[] => {
+  /** The options of a oneOf as those of an anyOf: of two that may hold together, each is to hold without the other. */
+  const distinct = (options: readonly Schema[], schema: SchemaObject): readonly Schema[] => {
     const { oneOf: _, ...rest } = schema;
+    const others = options.map((): Schema[] => []);
     for (let i = 0; i < options.length; i++)
-      for (let j = 0; j < i; j++)
-        if (!apart([rest, options[i]!, options[j]!]))
-          throw unsupported(
-            "oneOf",
-            path,
-            `has options that may hold together (${j} and ${i}), which cannot be enforced; use anyOf, or tell them apart by a const`,
-          );
-    return options;
+      for (let j = 0; j < i; j++) {
+        if (apart([rest, options[i]!, options[j]!])) continue;
+        others[i]!.push({ not: options[j]! });
+        others[j]!.push({ not: options[i]! });
+      }
+    return options.map((option, i) => (others[i]!.length === 0 ? option : { allOf: [option, ...others[i]!] }));
   };
 
   go(

@@ -165,7 +165,8 @@ function ofType(type: string, alternative: Alternative, rules: SchemaRules): Exp
     if (excluded.some((value) => /^-?\d/u.test(value))) refuse();
     const bounds = numberBounds(alternative, document);
     if (bounds === undefined) return never;
-    if (bounds.low === undefined && bounds.high === undefined && bounds.step === undefined)
+    const { low, high, step, broken } = bounds;
+    if (low === undefined && high === undefined && step === undefined && broken === undefined)
       return bounds.integer ? jsonInteger : jsonNumber;
     return { kind: "language", language: numberLanguage(bounds, document.work), spell: "plain" };
   }

@@ -19,7 +19,11 @@ export function negate(schema: Schema, path: string, resolve: (reference: string
     if (broken !== undefined) options.push(...broken(value as never, schema));
     else if (keyword === "$ref") options.push({ not: resolve(value as string, path) });
     else if (keyword === "if" || keyword === "uniqueItems" ? value !== false : enforcedInside.includes(keyword))
-      throw unsupported(keyword, path, "stands where its opposite is asked for (not, if), which cannot be enforced; write it otherwise");
+      throw unsupported(
+        keyword,
+        path,
+        "stands where its opposite is asked for (by not, if, or a oneOf whose options may hold together), which cannot be enforced; write it otherwise",
+      );
   }
   return { anyOf: options };
 }

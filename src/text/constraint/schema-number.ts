@@ -10,7 +10,7 @@ const largestStep = 2_000;
 
 /** The narrowest bounds, or undefined where no number fulfils them. */
 export function numberBounds(alternative: Alternative, document: SchemaDocument): NumberBounds | undefined {
-  let integer = false;
+  let [integer, broken] = [false, false];
   let low: NumberBounds["low"];
   let high: NumberBounds["high"];
   const steps: { readonly value: number; readonly path: string }[] = [];
@@ -19,7 +19,7 @@ export function numberBounds(alternative: Alternative, document: SchemaDocument)
     const number = (word: string): number | undefined => (Object.hasOwn(schema, word) ? (schema[word] as number) : undefined);
     const types = [schema["type"] ?? []].flat();
     if (types.includes("integer") && !types.includes("number")) integer = true;
-    if (schema[notInteger] === true) throw unsupported("not", path, "excludes integers, which cannot be enforced; write it otherwise");
+    if (schema[notInteger] === true) broken = true;
     for (const [word, exclusive] of [
       ["minimum", false],
       ["exclusiveMinimum", true],
@@ -41,7 +41,7 @@ export function numberBounds(alternative: Alternative, document: SchemaDocument)
     const step = number("multipleOf");
     if (step !== undefined) steps.push({ value: step, path });
   }
-  if (low !== undefined && high !== undefined && low.value > high.value) return undefined;
+  if ((integer && broken) || (low !== undefined && high !== undefined && low.value > high.value)) return undefined;
   const places = Math.max(0, ...steps.map(({ value }) => decimal(value).fraction.length));
   let step = 1;
   for (const { value, path } of steps) {
@@ -58,6 +58,7 @@ export function numberBounds(alternative: Alternative, document: SchemaDocument)
   }
   return {
     integer,
+    ...(broken ? { broken } : {}),
     ...(low === undefined ? {} : { low }),
     ...(high === undefined ? {} : { high }),
     ...(steps.length === 0 ? {} : { step: { step, places } }),

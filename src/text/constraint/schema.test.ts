@@ -52,6 +52,8 @@ const schemas: readonly object[] = [
     ],
   },
   { oneOf: [{ type: "integer", maximum: 4 }, { type: "number", minimum: 5 }, { type: "string" }] },
+  { oneOf: [{ type: "integer" }, { minimum: 2, type: "number", maximum: 9 }] },
+  { type: "string", oneOf: [{ minLength: 2 }, { pattern: "^a" }], maxLength: 4 },
   {
     allOf: [
       { type: "object", properties: { a: text }, required: ["a"] },
@@ -74,6 +76,7 @@ const schemas: readonly object[] = [
   { $defs: { e: { anyOf: [{ type: "integer" }, { type: "array", items: { $ref: "#/$defs/e" }, maxItems: 2 }] } }, $ref: "#/$defs/e" },
   {
     if: { type: "object", properties: { a: { const: 1 } }, required: ["a"] },
+    // oxlint-disable-next-line unicorn/no-thenable -- the word is JSON Schema's
     then: { required: ["b"] },
     else: { properties: { b: false } },
     type: "object",
