@@ -18,7 +18,17 @@ interface Opening extends LoadOptions, Omit<StepLimits, "speculation"> {
 /** Loads MODEL, the command's first argument. */
 export async function openModelOf(given: Given, signal: AbortSignal, more: Opening = {}): Promise<ModelParts> {
   const { loadParts } = await import("../serving/load-parts.ts");
-  const { rows, outputRows, program, textFor, open = opening(given, signal), wantsTokenizer = true, speculates = false, ...loading } = more;
+  const {
+    rows,
+    outputRows,
+    program,
+    textFor,
+    open = opening(given, signal),
+    wantsTokenizer = true,
+    speculates = false,
+    adapterRoom,
+    ...loading
+  } = more;
   const backend = given.text("backend");
   if (backend === "wasm")
     throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
@@ -47,6 +57,7 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: Openi
       ...(open === undefined ? {} : { open }),
       ...(textFor === undefined ? {} : { textFor }),
       ...(speculation === undefined ? {} : { speculation }),
+      ...(adapterRoom === undefined ? {} : { adapterRoom }),
     });
   } finally {
     progress.end();

@@ -43,7 +43,7 @@ export function timingsOf({ promptIds, ids, timings }: GenerationResult): Answer
   const computed = promptIds.length - timings.cachedTokens;
   const decoding = timings.decodeTokensPerSecond === 0 ? 0 : ((ids.length - 1) * 1000) / timings.decodeTokensPerSecond;
   return {
-    queued_ms: round((timings as { readonly queued?: number }).queued ?? 0),
+    queued_ms: round(timings.queued),
     cache_n: timings.cachedTokens,
     prompt_n: computed,
     prompt_ms: round(timings.timeToFirstToken),

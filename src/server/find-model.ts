@@ -13,8 +13,7 @@ export interface Target {
 }
 
 /** Adapters that requests may ask for as if they were models. */
-export const adaptersOf = (model: FrugalModel): readonly { readonly name: string; readonly users?: number }[] =>
-  (model as { readonly adapters?: { list(): readonly { readonly name: string; readonly users?: number }[] } }).adapters?.list() ?? [];
+export const adaptersOf = ({ adapters }: FrugalModel): ReturnType<FrugalModel["adapters"]["list"]> => adapters.list();
 
 /** @throws HttpError 404 that names the nearest. */
 export function findModel({ models }: ServerContext, name: string | null | undefined): Target {

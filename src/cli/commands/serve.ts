@@ -1,6 +1,7 @@
 /** frugal serve: a model behind HTTP, until a signal ends it. */
+import type { LoadOptions, StepLimits } from "../../serving/load-parts.ts";
 import { byteSize } from "../../tensor/byte-size.ts";
-import { cacheOption, type Command, contextOption, type Given, model, speculationOptions } from "../command.ts";
+import { cacheOption, type Command, contextOption, type Given, model, speculationOptions, UsageError } from "../command.ts";
 import { memoryLines } from "../memory-lines.ts";
 import { interruptible, openModelOf } from "../open-model.ts";
 import { printJson } from "../output.ts";
@@ -38,7 +39,7 @@ export const serve: Command = {
     {
       name: "queue",
       value: { label: "N", kind: "integer", least: 0 },
-      help: "texts that may wait; more are refused with 429 (default: any number)",
+      help: "texts that may wait; more are refused with 429 (default: 256)",
     },
     {
       name: "latency-goal",
@@ -49,6 +50,23 @@ export const serve: Command = {
       name: "spill-directory",
       value: { label: "DIR", kind: "text" },
       help: "where texts that make room for others leave keys and values (default: they are computed again)",
+    },
+    {
+      name: "adapter",
+      value: { label: "NAME=PATH", kind: "text" },
+      many: true,
+      help: "a LoRA that requests ask for as model NAME; may be given more than once",
+    },
+    {
+      name: "adapter-slots",
+      value: { label: "N", kind: "integer", least: 1 },
+      help: "adapters that texts may be written with at once (default: as many as are given, at most 8)",
+    },
+    { name: "adapter-rank", value: { label: "R", kind: "integer", least: 1 }, help: "the largest rank an adapter may have (default: 16)" },
+    {
+      name: "adapter-directory",
+      value: { label: "DIR", kind: "text" },
+      help: "let requests load and unload adapters that lie here (default: they may not)",
     },
     { name: "memory", value: { label: "SIZE", kind: "text" }, help: "the most memory to use, like 2GB (default: what is free)" },
     {
@@ -76,14 +94,20 @@ export const serve: Command = {
   ],
   run: (given) =>
     interruptible(async (signal) => {
+      const adapters = given.texts("adapter").map(namedPath);
+      const { openModel } = await import("../../models/index.ts");
       const parts = await openModelOf(given, signal, {
-        memory: memoryLimit(given),
+        queue: 256,
         ...number(given, "sequences", "sequences"),
         ...number(given, "cache-tokens", "cacheTokens"),
+        memory: memoryLimit(given),
         ...number(given, "queue", "queue"),
         ...number(given, "latency-goal", "latencyGoal"),
         ...(given.flag("no-prefix-cache") ? { prefixCache: false } : {}),
         ...(given.flag("spill-directory") ? { spillDirectory: given.text("spill-directory")! } : {}),
+        ...(await adapterRoomOf(given, adapters.length)),
+        // `--adapter` names adapters beside the model here, not one for it.
+        open: async (checkpoint) => openModel(checkpoint),
         textFor: "serve",
         speculates: true,
       });
@@ -91,8 +115,11 @@ export const serve: Command = {
         const { frugalModel } = await import("../../serving/model.ts");
         const { serve: listen } = await import("../../server/serve.ts");
         const loaded = frugalModel(parts);
+        for (const { name, path } of adapters) await loaded.adapters.load(name, path, signal);
         const server = await listen(loaded, { ...serverOptions(given), signal });
-        process.stderr.write(memoryLines(parts));
+        process.stderr.write(memoryLines(parts, process.availableMemory()));
+        if (!isLoopback(given.text("host")) && !given.flag("api-key") && !process.env["FRUGAL_API_KEY"])
+          process.stderr.write("anybody who reaches this address may ask; give --api-key to change that\n");
         process.stderr.write(`${loaded.backend.description}\nserving ${given.text("served-name") ?? loaded.name} at ${server.url}\n`);
         if (given.flag("json"))
           await printJson({ url: server.url, port: server.port, model: given.text("served-name") ?? loaded.name, pid: process.pid });
@@ -104,7 +131,25 @@ export const serve: Command = {
     }),
 };
 
+const isLoopback = (host = "127.0.0.1"): boolean => host === "localhost" || host === "::1" || host.startsWith("127.");
+
 const number = (given: Given, name: string, option: string): object => (given.flag(name) ? { [option]: given.number(name) } : {});
+
+/** What `--adapter` gives. */
+function namedPath(text: string): { readonly name: string; readonly path: string } {
+  const at = text.indexOf("=");
+  if (at > 0 && at < text.length - 1) return { name: text.slice(0, at), path: text.slice(at + 1) };
+  throw new UsageError(`--adapter is ${JSON.stringify(text)}; give a name and a path: --adapter polite=adapters/polite`);
+}
+
+/** Slots where adapters are given or may come. */
+async function adapterRoomOf(given: Given, adapters: number): Promise<LoadOptions & StepLimits> {
+  const wanted = given.number("adapter-slots");
+  if (adapters === 0 && wanted === undefined && !given.flag("adapter-directory")) return {};
+  const adapterSlots = { count: wanted ?? Math.min(8, Math.max(1, adapters)), rank: given.number("adapter-rank") ?? 16 };
+  const { adapterRoom } = await import("../../techniques/tuning/slot-adapters.ts");
+  return { adapterSlots, adapterRoom: (checkpoint, opened) => adapterRoom(checkpoint, opened, adapterSlots) };
+}
 
 /** Never more than is there: better not to start than to be killed at work. */
 function memoryLimit(given: Given): number {
@@ -123,6 +168,7 @@ function serverOptions(given: Given): object {
     ...number(given, "keep-alive", "keepAlive"),
     ...(given.flag("host") ? { host: given.text("host") } : {}),
     ...(given.flag("served-name") ? { servedName: given.text("served-name") } : {}),
+    ...(given.flag("adapter-directory") ? { adapterDirectory: given.text("adapter-directory") } : {}),
     ...(given.flag("log") ? { log: given.text("log") } : {}),
     ...(limit === undefined ? {} : { bodyLimit: byteSize("body-limit", limit) }),
     ...(cors.length > 0 ? { cors: cors.includes("*") ? "*" : cors } : {}),
