@@ -49,6 +49,5 @@ export const repeat = (body: Expression, least: number, most: number): Expressio
   least === 1 && most === 1 ? body : { kind: "repeat", body, least, most };
 export const optional = (body: Expression): Expression => repeat(body, 0, 1);
 export const characters = (set: CharacterSet): Expression => ({ kind: "characters", set });
-export const empty: Expression = text("");
 /** Matches nothing, not even the empty text. */
 export const never: Expression = { kind: "choice", options: [] };
