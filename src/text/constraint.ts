@@ -13,7 +13,7 @@ export type Constraint =
   | { readonly kind: "json" }
   /** JSON that fulfils a schema (2020-12, as docs/constrained-output.md says), members in the schema's order. */
   | { readonly kind: "json-schema"; readonly schema: unknown }
-  /** The whole text matches a regular expression of JavaScript's (unicode mode), without back references, lookaround and word edges. */
+  /** The whole text matches a regular expression of JavaScript's (unicode mode), without back references, lookbehind and word edges, with lookahead at its start. */
   | { readonly kind: "regex"; readonly pattern: string }
   /** One of these texts. */
   | { readonly kind: "choice"; readonly choices: readonly string[] }

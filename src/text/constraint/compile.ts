@@ -7,7 +7,7 @@ import { type Effort, effort, type Grammar } from "./expression.ts";
 import { readGbnf } from "./gbnf.ts";
 import { anyObject, anyValue } from "./json-expressions.ts";
 import { ofTexts } from "./language.ts";
-import { patternExpression } from "./pattern-language.ts";
+import { hasLooks, patternExpression, patternLanguage } from "./pattern-language.ts";
 import { readPattern } from "./regex-pattern.ts";
 import { schemaGrammar } from "./schema-grammar.ts";
 
@@ -28,7 +28,12 @@ function grammarOf(constraint: Constraint, work: Effort): Grammar {
     return { rules: [value, anyObject({ kind: "rule", index: 0 })], root: 1 };
   }
   if (kind === "json-schema") return schemaGrammar(constraint.schema, work);
-  if (kind === "regex") return { rules: [patternExpression(readPattern(text(kind, "pattern", constraint.pattern)))], root: 0 };
+  if (kind === "regex") {
+    const pattern = readPattern(text(kind, "pattern", constraint.pattern));
+    if (hasLooks(pattern))
+      return { rules: [{ kind: "language", language: patternLanguage(pattern, true, work), spell: "plain" }], root: 0 };
+    return { rules: [patternExpression(pattern)], root: 0 };
+  }
   if (kind === "grammar") return readGbnf(text(kind, "grammar", constraint.grammar));
   if (kind !== "choice") {
     const near = nearest(String(kind), ["json", "json-schema", "regex", "choice", "grammar"]);

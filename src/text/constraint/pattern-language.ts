@@ -2,7 +2,7 @@
 import { FrugalError } from "../../tensor/error.ts";
 import { allCharacters, type CharacterSet, hasCharacter } from "./character-set.ts";
 import type { Effort, Expression } from "./expression.ts";
-import { classesOf, explore, type Language, setsOf } from "./language.ts";
+import { classesOf, combine, explore, type Language, setsOf } from "./language.ts";
 import { anyText, type Pattern } from "./regex-pattern.ts";
 
 /** A node of the nondeterministic automaton: it reads a character of `set`, or needs to be at an edge of the text, or neither. */
@@ -14,8 +14,41 @@ interface Node {
 
 const mostNodes = 200_000;
 
-/** Texts in which the pattern matches. @param whole it must match all of the text. */
+/**
+ * Texts in which the pattern matches. @param whole it must match all of the text.
+ * @throws FRUGAL_UNSUPPORTED for a lookahead that stands elsewhere than at the text's start.
+ */
 export function patternLanguage(pattern: Pattern, whole: boolean, work: Effort): Language {
+  const { looks, rest } = withoutLooks(pattern, whole);
+  // A lookahead at the start is a demand on the whole text: it begins so, or does not.
+  return looks.reduce(
+    (language, { body, negative }) => {
+      const begins: Pattern = { kind: "sequence", parts: [{ kind: "edge", at: "start" }, body] };
+      return combine(language, patternLanguage(begins, false, work), negative, work);
+    },
+    plainLanguage(rest, whole, work),
+  );
+}
+
+type Look = Extract<Pattern, { readonly kind: "look" }>;
+
+/** The lookaheads at the start of the text, and the pattern without them. */
+function withoutLooks(pattern: Pattern, atStart: boolean): { readonly looks: readonly Look[]; readonly rest: Pattern } {
+  const parts = pattern.kind === "sequence" ? pattern.parts : [pattern];
+  const looks: Look[] = [];
+  const rest: Pattern[] = [];
+  let isStart = atStart;
+  for (const part of parts) {
+    if (part.kind === "edge" && part.at === "start") isStart = true;
+    if (part.kind === "look" && isStart && rest.every(isEdge)) looks.push(part);
+    else rest.push(part);
+  }
+  return { looks, rest: { kind: "sequence", parts: rest } };
+}
+
+export const hasLooks = (pattern: Pattern): boolean => withoutLooks(pattern, true).looks.length > 0;
+
+function plainLanguage(pattern: Pattern, whole: boolean, work: Effort): Language {
   const nodes: Node[] = [];
   const node = (fields: Omit<Node, "to">, ...to: number[]): number => {
     work.spend(5);
@@ -30,6 +63,7 @@ export function patternLanguage(pattern: Pattern, whole: boolean, work: Effort):
   const add = (p: Pattern, to: number): number => {
     if (p.kind === "set") return node({ set: p.set }, to);
     if (p.kind === "edge") return node({ edge: p.at }, to);
+    if (p.kind === "look") throw misplaced();
     if (p.kind === "sequence") return p.parts.reduceRight((following, part) => add(part, following), to);
     if (p.kind === "choice") return node({}, ...p.options.map((option) => add(option, to)));
     let following = to;
@@ -91,6 +125,7 @@ export function patternExpression(pattern: Pattern, atStart = true, atEnd = true
     return { kind: "choice", options: pattern.options.map((option) => patternExpression(option, atStart, atEnd)) };
   if (pattern.kind === "repeat")
     return { kind: "repeat", body: patternExpression(pattern.body, false, false), least: pattern.least, most: pattern.most };
+  if (pattern.kind === "look") throw misplaced();
   if (pattern.kind === "edge") {
     if (pattern.at === "start" ? atStart : atEnd) return { kind: "text", text: "" };
     throw new FrugalError(
@@ -110,6 +145,12 @@ export function patternExpression(pattern: Pattern, atStart = true, atEnd = true
     ),
   };
 }
+
+const misplaced = (): FrugalError =>
+  new FrugalError(
+    "FRUGAL_UNSUPPORTED",
+    "regular expression: a lookahead stands elsewhere than at the start of the text; write it otherwise",
+  );
 
 const isEdge = (pattern: Pattern): boolean => pattern.kind === "edge";
 

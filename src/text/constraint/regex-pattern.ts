@@ -1,6 +1,6 @@
 /**
  * Reads regular expressions as JavaScript writes them (ECMA-262, unicode mode), as far as they are regular: no back references, no
- * lookaround, no word edges. JSON Schema's `pattern` is this dialect. `text/regex-parse.ts` reads Oniguruma's, where classes mean other
+ * lookbehind, no word edges. JSON Schema's `pattern` is this dialect. `text/regex-parse.ts` reads Oniguruma's, where classes mean other
  * characters.
  */
 import { FrugalError } from "../../tensor/error.ts";
@@ -20,7 +20,9 @@ export type Pattern =
   | { readonly kind: "sequence"; readonly parts: readonly Pattern[] }
   | { readonly kind: "choice"; readonly options: readonly Pattern[] }
   | { readonly kind: "repeat"; readonly body: Pattern; readonly least: number; readonly most: number }
-  | { readonly kind: "edge"; readonly at: "start" | "end" };
+  | { readonly kind: "edge"; readonly at: "start" | "end" }
+  /** What follows begins so, or does not. */
+  | { readonly kind: "look"; readonly body: Pattern; readonly negative: boolean };
 
 const space = characterSet([
   [9, 13],
@@ -104,7 +106,7 @@ export function readPattern(source: string): Pattern {
       at += found[0].length - 1;
     } else return body;
     at++;
-    if (body.kind === "edge") throw fail("a quantifier on an assertion", at);
+    if (body.kind === "edge" || body.kind === "look") throw fail("a quantifier on an assertion", at);
     if (points[at] === "?") at++; // lazy: the same texts match
     if (points[at] === "*" || points[at] === "+" || points[at] === "?" || points[at] === "{")
       throw fail("a quantifier on a quantifier", at);
@@ -131,17 +133,20 @@ export function readPattern(source: string): Pattern {
   }
 
   function group(): Pattern {
+    let look: "=" | "!" | undefined;
     if (points[at] === "?") {
       const rest = points.slice(at + 1, at + 80).join("");
       const named = /^<[A-Za-z_$][\w$]*>/u.exec(rest);
       if (rest.startsWith(":")) at += 2;
-      else if (named !== null) at += 1 + named[0].length;
-      else if (/^(?:<?[=!])/u.test(rest)) throw fail("lookaround is not supported", at, "FRUGAL_UNSUPPORTED");
+      else if (rest.startsWith("=") || rest.startsWith("!")) {
+        look = rest.startsWith("=") ? "=" : "!";
+        at += 2;
+      } else if (named !== null) at += 1 + named[0].length;
       else throw fail("a kind of group that is not supported", at, "FRUGAL_UNSUPPORTED");
     }
     const inner = choice();
     if (points[at++] !== ")") throw fail("a group that is not closed", at - 1);
-    return inner;
+    return look === undefined ? inner : { kind: "look", body: inner, negative: look === "!" };
   }
 
   /** After a backslash. */

@@ -15,6 +15,7 @@ const schemas: readonly object[] = [
   { type: "string", pattern: "\\d", maxLength: 6 },
   { type: "string", pattern: "^a", minLength: 3, maxLength: 9, not: { pattern: "b" } },
   { type: "string", not: { enum: ["a", "b"] }, maxLength: 2 },
+  { type: "string", maxLength: 12, pattern: "^(?!\\.)(?!.*\\.\\.)([A-Za-z0-9_.]*)[A-Za-z]@([a-z]+\\.)+[a-z]{2,}$" },
   { type: "integer" },
   { type: "number" },
   { type: "integer", minimum: -5, maximum: 17 },
