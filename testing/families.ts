@@ -105,6 +105,7 @@ export async function run(
     outputRows: rows.map((_, i) => i),
   };
   const wanted = new Set(inOrder(graph.outputs.values()).flatMap((value) => (value.op === "input" ? [sourceName(value)] : [])));
+  for (const name of wanted) if (name.startsWith("pageTable.")) Object.assign(inputs, { [name]: inputs.pageTable });
   const given = Object.entries(inputs).filter(([name]) => wanted.has(name));
   return loaded.run({
     program,

@@ -33,18 +33,38 @@ export function plainContext(b: Builder): Context {
   };
 }
 
-/** Keys and values are written into pages, and rows attend over all pages of their sequence; always causal. */
-export function cachedContext(b: Builder): Context {
+/**
+ * Keys and values are written into pages, and rows attend over the pages of their sequence; always causal. Layers with a window have a page
+ * table of their own where sequences of `contextLength` tokens leave at least half of them outside: their pages may then go to others.
+ */
+export function cachedContext(b: Builder, contextLength: number): Context {
   const positions = sequenceInput(b, "positions", [symbol("T")]);
   const rowOffsets = sequenceInput(b, "rowOffsets", [sequencesPlusOne]);
   const contextLengths = sequenceInput(b, "contextLengths", [symbol("S")]);
-  const pageTable = sequenceInput(b, "pageTable", [symbol("S"), symbol("C")]);
+  const tables = new Map<string, Value>();
+  const pageTable = (window: number | undefined): Value => {
+    const name = pageTableName(window, contextLength);
+    const table = tables.get(name) ?? sequenceInput(b, name, [symbol("S"), symbol("C")]);
+    tables.set(name, table);
+    return table;
+  };
   return {
     positions,
     attend: (layer, query, key, value, { causal: _, ...options }) =>
-      b.cacheAttention(query, key, value, positions, rowOffsets, contextLengths, pageTable, { ...options, layer }),
+      b.cacheAttention(query, key, value, positions, rowOffsets, contextLengths, pageTable(options.window), { ...options, layer }),
     once: remember(),
   };
+}
+
+const allTokens = "pageTable";
+
+function pageTableName(window: number | undefined, contextLength: number): string {
+  return window !== undefined && contextLength >= 2 * window ? `${allTokens}.${window}` : allTokens;
+}
+
+/** The tokens back that the layers of this page table see, where they don't see all. */
+export function windowOf(pageTable: string): number | undefined {
+  return pageTable.startsWith(`${allTokens}.`) ? Number(pageTable.slice(allTokens.length + 1)) : undefined;
 }
 
 const sequencesPlusOne: Dim = plus(symbol("S"), 1);

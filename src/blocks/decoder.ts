@@ -30,10 +30,10 @@ export interface DecoderSpec {
   readonly logitsSoftcap?: number | undefined;
 }
 
-/** `generate`: with a cache of keys and values. Inputs and outputs as models/family.ts lists them. */
-export function generateGraph(spec: DecoderSpec): Graph {
+/** `generate`: with a cache of keys and values, for sequences of up to `contextLength` tokens. Inputs and outputs as models/family.ts lists them. */
+export function generateGraph(spec: DecoderSpec, contextLength: number): Graph {
   const b = createBuilder();
-  return decoder(b, cachedContext(b), spec, true);
+  return decoder(b, cachedContext(b, contextLength), spec, true);
 }
 
 /** `score`: whole sequences, differentiable. */

@@ -31,7 +31,10 @@ export interface ModelFamily {
 }
 
 export interface GraphOptions {
-  /** Longest sequence the graphs will see, where it is not the model's: rotary scalings "dynamic" and "longrope" depend on it. */
+  /**
+   * Longest sequence the graphs will see, where it is not the model's: rotary scalings "dynamic" and "longrope" depend on it, and which
+   * layers have a page table of their own.
+   */
   readonly contextLength?: number;
 }
 
@@ -67,6 +70,8 @@ export interface Model {
   /**
    * The graphs, by name of the program. A text model has
    *   `generate`: inputs tokens [T], positions [T], rowOffsets [S+1], contextLengths [S], pageTable [S, C], outputRows [R] (all i32)
+   *               (and in place of pageTable or beside it pageTable.W [S, C] of layers with a sliding window of W tokens, where sequences may
+   *               be twice as long: its pages before the window are never touched, and may be given as 0)
    *               -> logits [R, vocabulary], likeliest [R] (i32: the lowest id with the largest logit), and hidden [R, width] before the output head;
    *   `score`: inputs tokens [T], positions [T], rowOffsets [S+1], outputRows [R] -> the same without a cache, differentiable.
    * An encoder has

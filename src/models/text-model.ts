@@ -36,8 +36,8 @@ export function textModel(parts: TextModelParts): Model {
   reader.expect("attention.causal", true);
   reader.finish();
   const spec = parts.spec(contextLength);
-  const generate = generateGraph(spec);
-  const others = parts.shortContext === undefined ? [] : [generateGraph(parts.spec(parts.shortContext))];
+  const generate = generateGraph(spec, contextLength);
+  const others = parts.shortContext === undefined ? [] : [generateGraph(parts.spec(parts.shortContext), parts.shortContext)];
   const weights = findWeights([generate, ...others], searchIn(parts));
   return {
     family,
@@ -56,7 +56,10 @@ export function textModel(parts: TextModelParts): Model {
     summary: summaryOf(spec, contextLength),
     graphs: ({ contextLength: longest = contextLength }: GraphOptions = {}) => {
       const wanted = longest === contextLength || !parts.dependsOnLength ? spec : parts.spec(longest);
-      return lazily({ generate: () => (wanted === spec ? generate : generateGraph(wanted)), score: () => scoreGraph(wanted) });
+      return lazily({
+        generate: () => (longest === contextLength ? generate : generateGraph(wanted, longest)),
+        score: () => scoreGraph(wanted),
+      });
     },
   };
 }

@@ -1,31 +1,30 @@
 /** What keys and values cost, by the graph's own account. */
 import type { CacheFormat } from "../backends/backend.ts";
-import { type Graph, inOrder } from "../graph/value.ts";
-import { allOps } from "../ops/builder.ts";
+import { cacheUses } from "../backends/cache.ts";
+import { windowOf } from "../blocks/context.ts";
+import type { Graph } from "../graph/value.ts";
 import { formatByName } from "../tensor/formats/index.ts";
 
-/** Bytes that all layers together keep of one token. */
-export function cacheBytesPerToken(graph: Graph, format: CacheFormat): number {
-  const { blockSize, blockBytes } = formatByName(format);
-  const bytes = (elements: number): number => Math.ceil(elements / blockSize) * blockBytes;
-  const layers = new Map<number, number>();
-  for (const value of inOrder(graph.outputs.values())) {
-    const use = allOps[value.op]?.keeps?.(
-      value.inputs.map(({ shape }) => shape),
-      value.attributes,
-    );
-    if (use !== undefined) layers.set(use.index, use.heads * (bytes(use.keySize) + bytes(use.valueSize)));
-  }
-  return [...layers.values()].reduce((sum, layer) => sum + layer, 0);
-}
-
-/** A page table that the graph takes, and what its layers keep. */
+/** An input of a graph that says which pages a sequence has. */
 export interface PageTableNeed {
   readonly name: string;
+  /** The tokens back that its layers see: pages wholly before them need not be kept. Absent: all tokens. */
   readonly window: number | undefined;
+  /** Bytes that its layers together keep of a token. */
   readonly bytesPerToken: number;
 }
 
-export const pageTables = (graph: Graph, format: CacheFormat): readonly PageTableNeed[] => [
-  { name: "pageTable", window: undefined, bytesPerToken: cacheBytesPerToken(graph, format) },
-];
+/** The page tables of a graph, each layer in one of them; none where the graph keeps nothing. */
+export function pageTables(graph: Graph, format: CacheFormat): readonly PageTableNeed[] {
+  const { blockSize, blockBytes } = formatByName(format);
+  const bytes = (elements: number): number => Math.ceil(elements / blockSize) * blockBytes;
+  const layers = new Map(cacheUses(graph).map((use) => [use.index, use]));
+  const tables = new Map<string, number>();
+  for (const { table, heads, keySize, valueSize } of layers.values())
+    tables.set(table, (tables.get(table) ?? 0) + heads * (bytes(keySize) + bytes(valueSize)));
+  return [...tables].map(([name, bytesPerToken]) => ({ name, window: windowOf(name), bytesPerToken }));
+}
+
+/** Bytes that all layers together keep of one token. */
+export const cacheBytesPerToken = (graph: Graph, format: CacheFormat): number =>
+  pageTables(graph, format).reduce((sum, { bytesPerToken }) => sum + bytesPerToken, 0);

@@ -147,6 +147,7 @@ test.each(cases.filter(([, , technique]) => technique.serve !== undefined))(
               rowOffsets: Int32Array.of(0, rows),
               contextLengths: Int32Array.of(to),
               pageTable: Int32Array.of(2 * s, 2 * s + 1),
+              "pageTable.8": Int32Array.of(2 * s, 2 * s + 1),
               outputRows: Int32Array.from({ length: rows }, (_, r) => r),
             }),
           });
