@@ -109,7 +109,8 @@ static Pages layer_pages(const Cache& cache, int layer, const int32_t* table) {
 template <class F> static void with_format(const Cache& cache, F f) {
   if (cache.format == Cache::f32) f.template operator()<Floats>();
   else if (cache.format == Cache::f16) f.template operator()<Halves>();
-  else f.template operator()<Blocks>();
+  else if (cache.format == Cache::q8_0) f.template operator()<Blocks>();
+  else f.template operator()<Nibbles>();
 }
 
 }  // namespace frugal::FRUGAL_ISA

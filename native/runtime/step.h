@@ -30,16 +30,20 @@ struct Array {
 
 // Keys and values of all layers, in pages of 32 tokens; kernels/attention-pages.h says how a page of one head lies.
 struct Cache {
-  enum Format { f32, f16, q8_0 };
+  // The last keeps keys as q8_0 does, and values in 4 bits: docs/decisions/0008-values-in-four-bits.md.
+  enum Format { f32, f16, q8_0, q4_0 };
   // Q8_0 keeps channels of keys, and tokens of values, in pairs, and values in whole vectors.
   static constexpr int64_t key_codes(int64_t size) { return (size + 1) / 2 * 2 * kPageSize; }
   static constexpr int64_t value_stride(int64_t size) { return (size + 15) / 16 * 16; }
   static constexpr int64_t value_codes(int64_t size) { return value_stride(size) * kPageSize; }
+  // Q4_0 keeps whole blocks of values.
+  static constexpr int64_t value_nibbles(int64_t size) { return (size + 31) / 32 * 16 * kPageSize; }
   // Bytes of a page of one head.
   static constexpr int64_t key_bytes(int format, int64_t size) {
-    return format == q8_0 ? key_codes(size) + scale_bytes(size) : size * kPageSize * (format == f32 ? 4 : 2);
+    return format >= q8_0 ? key_codes(size) + scale_bytes(size) : size * kPageSize * (format == f32 ? 4 : 2);
   }
   static constexpr int64_t value_bytes(int format, int64_t size) {
+    if (format == q4_0) return value_nibbles(size) + scale_bytes(size);
     return format == q8_0 ? value_codes(size) + scale_bytes(size) : size * kPageSize * (format == f32 ? 4 : 2);
   }
   static constexpr int64_t scale_bytes(int64_t size) { return (size + 31) / 32 * kPageSize * 2; }

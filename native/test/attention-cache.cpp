@@ -77,8 +77,22 @@ static Batch batch_of(const KernelSet& set, int threads, int format, const std::
   return {set, threads, format, prompts, order, int32_t(order.size() / prompts.size()), int64_t(order.size())};
 }
 
-// What the cache keeps of rows of `size` numbers: halves, or bytes of a half's scale for 32 of them.
-static std::vector<double> kept(int format, const std::vector<float>& x, int size) {
+// What the cache keeps of rows of `size` numbers: halves, or bytes of a half's scale for 32 of them, or nibbles.
+static std::vector<double> kept_nibbles(const std::vector<float>& x, int size) {
+  std::vector<double> y(x.size());
+  for (size_t row = 0; row < x.size(); row += size_t(size))
+    for (size_t first = row; first < row + size_t(size); first += 32) {
+      const size_t last = std::min(first + 32, row + size_t(size));
+      float peak = 0;
+      for (size_t i = first; i < last; ++i)
+        if (fabsf(x[i]) > fabsf(peak) || (x[i] < 0 && x[i] == -peak)) peak = x[i];
+      const float scale = float(_Float16(peak / -8)), inverse = scale != 0 ? 1 / scale : 0;
+      for (size_t i = first; i < last; ++i) y[i] = double(scale) * fmax(-8, fmin(7, rintf(x[i] * inverse)));
+    }
+  return y;
+}
+static std::vector<double> kept(int format, const std::vector<float>& x, int size, bool values) {
+  if (format == Cache::q4_0) return values ? kept_nibbles(x, size) : kept(Cache::q8_0, x, size, false);
   std::vector<double> y(x.begin(), x.end());
   if (format == Cache::f16)
     for (double& v : y) v = double(_Float16(v));
@@ -94,11 +108,11 @@ static std::vector<double> kept(int format, const std::vector<float>& x, int siz
 }
 
 // Queries, weights and values are 16-bit integers where the cache has bytes.
-static double tolerance(int format) { return format == Cache::q8_0 ? 1.5e-3 : 2e-5; }
+static double tolerance(int format) { return format >= Cache::q8_0 ? 1.5e-3 : 2e-5; }
 
 static void compare(const Prompt& prompt, int format, const std::vector<float>& y) {
   const Attention& a = prompt.attention;
-  const std::vector<double> keys = kept(format, prompt.k, a.size), values = kept(format, prompt.v, a.value_size);
+  const std::vector<double> keys = kept(format, prompt.k, a.size, false), values = kept(format, prompt.v, a.value_size, true);
   const int64_t width = a.heads * a.value_size;
   CHECK(int64_t(y.size()) == prompt.tokens * width, "%zu numbers", y.size());
   for (int64_t t = 0; t < prompt.tokens; ++t) {
@@ -117,7 +131,7 @@ static void same(const std::vector<float>& got, const std::vector<float>& expect
 }
 
 KERNEL_TEST(attention_cache) {
-  for (const int format : {Cache::f32, Cache::f16, Cache::q8_0})
+  for (const int format : {Cache::f32, Cache::f16, Cache::q8_0, Cache::q4_0})
     for (size_t i = 0; i < attentions().size(); ++i) {
       const Attention& a = attentions()[i];
       describe(print("%s, attention %zu, cache format %d", set.name, i, format));
@@ -149,21 +163,23 @@ KERNEL_TEST(attention_cache_rounding) {
   // A row that sees only itself returns its value as it was kept.
   prompt.attention.window = 1;
   const auto y = feed(batch_of(set, 1, Cache::f16, {&prompt}, {0}), 30)[0];
-  const auto expected = kept(Cache::f16, prompt.v, one.value_size);
+  const auto expected = kept(Cache::f16, prompt.v, one.value_size, true);
   for (size_t i = 0; i < y.size(); ++i) CHECK(double(y[i]) == expected[i], "%a became %a, should be %a", prompt.v[i], y[i], expected[i]);
 }
 
-// In Q8_0 every 32 channels have a scale of their own, the last ones too where they are fewer; one without a normal half is kept as it can.
+// In Q8_0 and Q4_0 every 32 channels have a scale of their own, the last ones too where they are fewer; one without a normal half is kept as it can.
 KERNEL_TEST(attention_cache_blocks) {
-  describe(set.name);
   Prompt prompt({.heads = 1, .key_heads = 1, .size = 200, .value_size = 200, .window = 1}, 40, 10);
   const float sizes[] = {1, 0.01f, 30, 0, 1e-4f, 1e-7f, 2};
   for (size_t i = 0; i < prompt.v.size(); ++i) prompt.v[i] *= sizes[i % 200 / 32];
-  const auto y = feed(batch_of(set, 1, Cache::q8_0, {&prompt}, {0, 1}), 40)[0];
-  const auto expected = kept(Cache::q8_0, prompt.v, 200);
-  // Of a value, in units of its largest: what 15 bits of the blocks' scales and of the numbers leave.
-  for (size_t i = 0; i < y.size(); ++i)
-    CHECK(fabs(y[i] - expected[i]) <= 4e-3, "%.9g became %.9g, should be %.9g", prompt.v[i], y[i], expected[i]);
+  for (const int format : {Cache::q8_0, Cache::q4_0}) {
+    describe(print("%s, cache format %d", set.name, format));
+    const auto y = feed(batch_of(set, 1, format, {&prompt}, {0, 1}), 40)[0];
+    const auto expected = kept(format, prompt.v, 200, true);
+    // Of a value, in units of its largest: what 15 bits of the blocks' scales and of the numbers leave.
+    for (size_t i = 0; i < y.size(); ++i)
+      CHECK(fabs(y[i] - expected[i]) <= 4e-3, "%.9g became %.9g, should be %.9g", prompt.v[i], y[i], expected[i]);
+  }
 
   // Keys are exact: small blocks decide where queries look away from the large one.
   Prompt keys({.heads = 1, .key_heads = 1, .size = 64, .value_size = 32, .scale = 1}, 40, 11);
@@ -177,14 +193,14 @@ KERNEL_TEST(attention_cache_blocks) {
 // A number that is not finite is seen by those who see its token. Bytes hide it from all others, floats from those of earlier steps.
 KERNEL_TEST(attention_cache_broken) {
   const Attention a{.heads = 2, .key_heads = 1, .size = 40, .value_size = 40};
-  for (const int format : {Cache::f32, Cache::f16, Cache::q8_0})
+  for (const int format : {Cache::f32, Cache::f16, Cache::q8_0, Cache::q4_0})
     for (const float broken : {NAN, INFINITY, -INFINITY})
       for (const bool key : {true, false}) {
         if (key && isinf(broken)) continue;  // its products may well be finite weights: 0
         describe(print("%s, cache format %d, %g in a %s", set.name, format, double(broken), key ? "key" : "value"));
         Prompt prompt(a, 50, 12);
         (key ? prompt.k : prompt.v)[size_t(45 * 40 + 3)] = broken;
-        const auto y = feed(batch_of(set, 1, format, {&prompt}, {0, 1}), format == Cache::q8_0 ? 50 : 1)[0];
+        const auto y = feed(batch_of(set, 1, format, {&prompt}, {0, 1}), format >= Cache::q8_0 ? 50 : 1)[0];
         for (int64_t t = 0; t < 50; ++t)
           CHECK(isfinite(y[size_t(t * 80 + 3)]) == (t < 45), "row %lld is %g", whole(t), double(y[size_t(t * 80 + 3)]));
       }
@@ -196,11 +212,15 @@ KERNEL_TEST(attention_cache_bytes) {
     CHECK(model.allocate(0, 64, format, layers), "no memory");
     return int64_t(model.cache_bytes());
   };
-  for (const auto& [size, q8_0] : std::vector<std::pair<int, int64_t>>{{32, 34}, {256, 272}, {80, 86}, {64, 68}}) {
+  struct Size {
+    int size, q8_0, nibbles;
+  };
+  for (const auto& [size, q8_0, nibbles] : std::vector<Size>{{32, 34, 18}, {256, 272, 144}, {80, 86, 54}, {64, 68, 36}}) {
     describe(print("size %d", size));
     CHECK(bytes(Cache::f32, {3, size, size, 5}) == 5 * 32 * 3 * 2 * 4 * size, "F32");
     CHECK(bytes(Cache::f16, {3, size, size, 5}) == 5 * 32 * 3 * 2 * 2 * size, "F16");
     CHECK(bytes(Cache::q8_0, {3, size, size, 5}) == 5 * 32 * 3 * 2 * q8_0, "Q8_0");
+    CHECK(bytes(Cache::q4_0, {3, size, size, 5}) == 5 * 32 * 3 * (q8_0 + nibbles), "Q4_0");
   }
   // Odd keys are kept as even ones, values in whole vectors of 16.
   CHECK(bytes(Cache::q8_0, {1, 33, 17, 1, 0, 0, 0, 0, 2, 1, 1, 3}) == 32 * (34 + 4 + 32 + 2 + 3 * 2 * (2 + 2 + 16 + 2)),

@@ -18,7 +18,7 @@ export interface Weight {
 }
 export type Weights = ReadonlyMap<string, Weight>;
 
-/** How keys and values are stored between runs. */
+/** How keys and values are stored between runs. Q4_0 is of values; keys lose too much in 4 bits and are kept in Q8_0 (docs/decisions/0008-values-in-four-bits.md). */
 export type CacheFormat = "F32" | "F16" | "Q8_0" | "Q4_0";
 
 export interface LoadOptions {

@@ -3,7 +3,15 @@ import { type Graph, sourceName, valuesOf } from "../graph/value.ts";
 import { allOps } from "../ops/builder.ts";
 import type { CacheUse } from "../ops/cache.ts";
 import { FrugalError, nearest } from "../tensor/error.ts";
-import type { LoadOptions } from "./backend.ts";
+import type { CacheFormat, LoadOptions } from "./backend.ts";
+
+/** The storage formats of keys and of values. */
+export const cacheStorage: Readonly<Record<CacheFormat, { readonly keys: string; readonly values: string }>> = {
+  F32: { keys: "F32", values: "F32" },
+  F16: { keys: "F16", values: "F16" },
+  Q8_0: { keys: "Q8_0", values: "Q8_0" },
+  Q4_0: { keys: "Q8_0", values: "Q4_0" },
+};
 
 /** The layers that one page table places; each has as many pages as the table may name. */
 export interface CacheTable {

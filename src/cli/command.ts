@@ -73,8 +73,8 @@ export const contextOption: OptionSpec = {
 };
 export const cacheOption: OptionSpec = {
   name: "kv",
-  value: { label: "FORMAT", kind: ["f16", "q8_0", "f32"] },
-  help: "how keys and values are kept: f16, q8_0 or f32 (default: f16)",
+  value: { label: "FORMAT", kind: ["f16", "q8_0", "q4_0", "f32"] },
+  help: "how keys and values are kept: f16, q8_0, q4_0 (values only; keys as q8_0) or f32 (default: f16)",
 };
 export const adapterOptions: readonly OptionSpec[] = [
   {

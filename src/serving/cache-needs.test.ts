@@ -22,6 +22,7 @@ it("each layer is counted in the table that places it", async () => {
   );
   expect(cacheBytesPerToken(long, "F32")).toBe(all[0]!.bytesPerToken);
   expect(cacheBytesPerToken(long, "Q8_0")).toBe(7 * 2 * 34);
+  expect(cacheBytesPerToken(long, "Q4_0")).toBe(7 * (34 + 18));
   const pages = Object.fromEntries(both.map(({ name }, i) => [name, 2 + 3 * i]));
   const loaded = await createReferenceBackend().load({ generate: long }, model.weights, {
     caps: { T: 1, S: 1, C: 1, R: 1 },

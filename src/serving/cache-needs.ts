@@ -1,6 +1,6 @@
 /** What keys and values cost, by the graph's own account. */
 import type { CacheFormat } from "../backends/backend.ts";
-import { cacheUses } from "../backends/cache.ts";
+import { cacheStorage, cacheUses } from "../backends/cache.ts";
 import { windowOf } from "../blocks/context.ts";
 import type { Graph } from "../graph/value.ts";
 import { formatByName } from "../tensor/formats/index.ts";
@@ -16,13 +16,17 @@ export interface PageTableNeed {
 
 /** The page tables of a graph, each layer in one of them; none where the graph keeps nothing. */
 export function pageTables(graph: Graph, format: CacheFormat): readonly PageTableNeed[] {
-  const { blockSize, blockBytes } = formatByName(format);
-  const bytes = (elements: number): number => Math.ceil(elements / blockSize) * blockBytes;
+  const [keyBytes, valueBytes] = [bytesIn(cacheStorage[format].keys), bytesIn(cacheStorage[format].values)];
   const layers = new Map(cacheUses(graph).map((use) => [use.index, use]));
   const tables = new Map<string, number>();
   for (const { table, heads, keySize, valueSize } of layers.values())
-    tables.set(table, (tables.get(table) ?? 0) + heads * (bytes(keySize) + bytes(valueSize)));
+    tables.set(table, (tables.get(table) ?? 0) + heads * (keyBytes(keySize) + valueBytes(valueSize)));
   return [...tables].map(([name, bytesPerToken]) => ({ name, window: windowOf(name), bytesPerToken }));
+}
+
+function bytesIn(format: string): (elements: number) => number {
+  const { blockSize, blockBytes } = formatByName(format);
+  return (elements) => Math.ceil(elements / blockSize) * blockBytes;
 }
 
 /** Bytes that all layers together keep of one token. */

@@ -3,7 +3,6 @@ import { inOrder, sourceName } from "../graph/value.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { checkIds, runEncoder } from "./embed.ts";
 import { type ForwardRow, forwardLength, forwardRows, isPlain, type NamedTensor } from "./forward-rows.ts";
-import { pageTables } from "./cache-needs.ts";
 import type { LoadOptions, ModelParts, StepLimits } from "./load-parts.ts";
 import { pagesFor } from "./page-tables.ts";
 
@@ -101,7 +100,6 @@ async function runText(parts: ModelParts, row: ForwardRow, collect: Collect, sig
   const { ids } = row;
   checkIds("input_ids", ids, parts);
   const step = parts.program === "score" ? ids.length : rowsAtOnce;
-  const tables = pageTables(parts.graph, parts.cacheFormat).map(({ name }) => name);
   for (let from = 0; from < ids.length; from += step) {
     const to = Math.min(from + step, ids.length);
     const pages = pagesFor(ids.length);
@@ -113,7 +111,9 @@ async function runText(parts: ModelParts, row: ForwardRow, collect: Collect, sig
         positions: row.positions.slice(from, to),
         rowOffsets: Int32Array.of(0, to - from),
         contextLengths: Int32Array.of(to),
-        ...Object.fromEntries(tables.map((name) => [name, Int32Array.from({ length: pages }, (_, i) => i)])),
+        ...Object.fromEntries(
+          parts.tables.map(({ name, pages: its }) => [name, Int32Array.from({ length: pages }, (_, i) => i % its.total)]),
+        ),
         outputRows: Int32Array.from({ length: to - from }, (_, i) => i),
       },
       ...(signal === undefined ? {} : { signal }),

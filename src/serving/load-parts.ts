@@ -106,6 +106,8 @@ export interface ModelParts {
   readonly rows: number;
   readonly sequences: number;
   readonly cacheFormat: CacheFormat;
+  /** Of the program, with their pages. */
+  readonly tables: readonly PageTable[];
   /** Of models that write text, loaded with a cache. */
   readonly engine: Engine | undefined;
   /** Where the model was loaded with slots for them. */
@@ -133,7 +135,7 @@ export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   "signal",
   "onProgress",
 ];
-const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
+const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0", "Q4_0"];
 const usualContext = 4096;
 /** Rows of logits where there may be proposals: one text's own and seven proposed. */
 const verifiedRows = 8;
@@ -256,6 +258,7 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
     rows,
     sequences,
     cacheFormat,
+    tables,
     engine,
     adapters,
     strategies,

@@ -136,7 +136,7 @@ describe("generate", () => {
     await expect(model.generate([{ text: "x" }] as never)).rejects.toThrow(/neither text, nor token ids, nor messages/);
     await expect(load(families + "llama-3", { contxt: 3 } as object)).rejects.toThrow("did you mean context?");
     await expect(open("llama-3", { backend: "natve" as "native" })).rejects.toThrow("did you mean native?");
-    await expect(open("llama-3", { cache: "Q4" as "F16" })).rejects.toThrow(/it may be F32, F16, Q8_0/);
+    await expect(open("llama-3", { cache: "Q4" as "F16" })).rejects.toThrow(/it may be F32, F16, Q8_0, Q4_0/);
     await expect(open("llama-3", { memory: "lots" })).rejects.toThrow(/write it like 512MB/);
     expect(await codeOf(open("llama-3", { memory: "1kB" }))).toBe("FRUGAL_OUT_OF_MEMORY");
     expect(await codeOf(open("llama-3", { signal: AbortSignal.abort() }))).toBe("AbortError");

@@ -45,6 +45,7 @@ export function cacheCases({ create, skips, cacheTolerance = 1e-5 }: Implementat
     const formats = [
       ["F16", 1e-3],
       ["Q8_0", 1.5e-2],
+      ["Q4_0", 0.25],
     ] as const;
     const narrow = formats.flatMap(([format, tolerance]) =>
       variants.map(([name, attributes]) => ({ format, tolerance, name, attributes })),

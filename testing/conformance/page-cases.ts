@@ -7,7 +7,7 @@ import type { Implementation } from "./implementation.ts";
 
 const pages = (...numbers: number[]): Int32Array => Int32Array.from(numbers);
 const layers = [0, 1];
-const formats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
+const formats: readonly CacheFormat[] = ["F32", "F16", "Q8_0", "Q4_0"];
 
 export function pageCases({ create, skips }: Implementation): void {
   const load = async (

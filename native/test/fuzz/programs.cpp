@@ -320,7 +320,7 @@ void fuzz_programs(Bytes bytes) {
   std::atomic<int64_t> done{0};
   model.fill({}, sources, done, nullptr);
   const std::vector<int32_t> layers = {kLayers[0][0], kLayers[0][1], kLayers[0][2], 4, kLayers[1][0], kLayers[1][1], kLayers[1][2], 3};
-  model.allocate(4096 * 4, size_t(1) << (12 + (bytes.below(3) ? bytes.below(5) : 10)), bytes.below(3), layers);
+  model.allocate(4096 * 4, size_t(1) << (12 + (bytes.below(3) ? bytes.below(5) : 10)), bytes.below(4), layers);
 
   Maker maker{bytes, {}, {}, {}, 0, {}};
   if (bytes.below(16) == 0) maker.words = bytes.words();

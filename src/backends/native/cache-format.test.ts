@@ -1,4 +1,4 @@
-/** Keys and values stored as F16 and Q8_0 against F32, over pages, sequences and cuts of a prompt. */
+/** Keys and values stored as F16, Q8_0 and Q4_0 against F32, over pages, sequences and cuts of a prompt. */
 import { describe, expect, it } from "vitest";
 import { symbol, type Symbols } from "../../graph/dim.ts";
 import { createBuilder } from "../../ops/builder.ts";
@@ -54,6 +54,7 @@ describe.skipIf("reason" in found).each("sets" in found ? found.sets : [])("keys
   it.each([
     ["F16", 1e-3],
     ["Q8_0", 1.5e-2],
+    ["Q4_0", 0.15],
   ] as const)("%s is near F32, smaller, and the same however a prompt is cut", async (format, tolerance) => {
     const [exact, small] = [await load(set, "F32"), await load(set, format)];
     const [wanted, whole] = [await answers(exact, rows), await answers(small, rows)];
@@ -61,7 +62,7 @@ describe.skipIf("reason" in found).each("sets" in found ? found.sets : [])("keys
     expect(worst).toBeLessThan(tolerance);
     expect(worst).toBeGreaterThan(0);
     for (const step of [1, 7, 32]) expect(await answers(small, step)).toEqual(whole);
-    expect(small.memory.cache).toBeLessThan(exact.memory.cache * (format === "F16" ? 0.51 : 0.32));
+    expect(small.memory.cache).toBeLessThan(exact.memory.cache * { F16: 0.51, Q8_0: 0.32, Q4_0: 0.27 }[format]);
     await exact.dispose();
     await small.dispose();
   });

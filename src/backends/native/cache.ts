@@ -5,7 +5,7 @@ import { type CacheTable, expectBytes, expectPages, expectTargets } from "../cac
 import type { Addon, Handle } from "./addon.ts";
 
 /** By the numbers of `Cache::Format` in native/runtime/step.h. */
-const formats: readonly CacheFormat[] = ["F32", "F16", "Q8_0"];
+const formats: readonly CacheFormat[] = ["F32", "F16", "Q8_0", "Q4_0"];
 
 /** The core's number of a format. Throws FRUGAL_UNSUPPORTED where it has none. */
 export function coreFormat(format: CacheFormat = "F16"): number {
