@@ -5,7 +5,7 @@
 import type { LoadedModel } from "../backends/backend.ts";
 import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
-import { dropPassed, grow, noPage, type PageTable, releasePages } from "./page-tables.ts";
+import { dropPassed, firstSeen, grow, noPage, type PageTable, releasePages } from "./page-tables.ts";
 import { createPrefixTree, type PrefixNode } from "./prefix-tree.ts";
 import type { Sequence } from "./sequence.ts";
 import type { SpillStore } from "./spill.ts";
@@ -112,6 +112,11 @@ export function createCacheKeeper(loaded: LoadedModel, tables: readonly PageTabl
       const isEvicted = rest.from.some((page, t) => tables[t]!.pages.holders(page) === 0 || taken.includes(page));
       if (isEvicted || taken.includes(undefined)) {
         taken.forEach((page, t) => page !== undefined && tables[t]!.pages.giveBack(page));
+        // What is left begins earlier, where a window may see pages that the whole of it had passed.
+        const isWhole = tables.every((table, t) => !sequence.pages[t]!.includes(noPage, firstSeen(table, sequence.computed)));
+        if (isWhole) return;
+        releasePages(sequence, tables);
+        sequence.cached = 0;
         return;
       }
       taken.forEach((page, t) => sequence.pages[t]!.push(page!));
