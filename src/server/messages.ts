@@ -1,6 +1,7 @@
 /** Messages of a conversation, as requests bring them and as templates take them. */
 import { z } from "zod";
 import type { ChatMessage } from "../serving/prompt.ts";
+import { usualRoles } from "../text/chat-template.ts";
 import { type Fields, type Maybe, only, record, text } from "./schema.ts";
 
 export interface ContentPart {
@@ -24,7 +25,12 @@ export interface Message {
 const part = z.object({ type: only("text", "only parts of type text are read here; describe the rest in words"), text: z.string() });
 
 const fields: Fields<Message> = {
-  role: z.string().min(1).max(64),
+  // Refused with the nearest where the template is rendered; the description of the API lists them.
+  role: z
+    .string()
+    .min(1)
+    .max(64)
+    .meta({ enum: [...usualRoles] }),
   content: z.union([z.string(), z.array(part as unknown as z.ZodType<ContentPart>).min(1)]).nullish(),
   name: text,
   refusal: text,
@@ -36,7 +42,12 @@ const fields: Fields<Message> = {
   function_call: z.null({ error: "is an old form; give tool_calls" }).optional(),
 };
 
-export const messageSchema: z.ZodType<Message> = record<Message>(fields);
+/** Of the description: the template wants a content, or calls. */
+const given = (name: string, types: readonly string[]): object => ({ required: [name], properties: { [name]: { type: types } } });
+
+export const messageSchema: z.ZodType<Message> = record<Message>(fields).meta({
+  anyOf: [given("content", ["string", "array"]), given("tool_calls", ["array"])],
+});
 
 /** Text parts are joined by lines; what templates don't read is left out. */
 export function messagesOf(messages: readonly Message[]): readonly ChatMessage[] {

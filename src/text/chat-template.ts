@@ -39,7 +39,8 @@ export interface TemplateTokens {
 }
 
 const limits: TemplateLimits = { steps: 5_000_000, characters: 32_000_000 };
-const usualRoles = [
+/** Roles that templates of published models know. */
+export const usualRoles: readonly string[] = [
   "system",
   "user",
   "assistant",

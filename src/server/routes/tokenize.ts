@@ -31,7 +31,7 @@ export const tokenizeRequest: BodyShape<TokenizeRequest> = {
     add_generation_prompt: only(true, "a conversation is always tokenized as it is answered; leave it out"),
     tools: z.array(z.unknown()).nullish(),
     chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
-  }),
+  }).meta({ oneOf: [{ required: ["prompt"] }, { required: ["messages"] }] }),
   refused: {
     continue_final_message: "a conversation is always tokenized as it is answered; leave it out",
     chat_template: "the model's own template is used; leave it out",
