@@ -8,17 +8,25 @@ import { parseArgs } from "node:util";
 import { runFrugal } from "./contestants/frugal.ts";
 import { runChild } from "./measure/child.ts";
 import { describeMachine } from "./measure/machine.ts";
-import type { Setting } from "./serving/experiment.ts";
+import type { Experiment, Setting } from "./serving/experiment.ts";
 import { experiments } from "./serving/index.ts";
 import { loadLibrary } from "./serving/library.ts";
 import { fillIn } from "./serving/page.ts";
+import { programPath, programs, type ProgramSetting } from "./serving/programs.ts";
 
-const names = experiments.map(({ name }) => name);
+/** What has a place on the page: of a program, the result is what it printed. */
+const sections: readonly Pick<Experiment, "name" | "table" | "plots">[] = [
+  ...experiments,
+  ...programs.map(({ name, table }) => ({ name, table: (stdout: unknown) => table(stdout as string) })),
+];
+const names = sections.map(({ name }) => name);
 const usage = `npm run bench:serving -- MODEL [options]
 
 MODEL             a .gguf file, or an embedded model
 --only A,B        some of ${names.join(", ")} (default: all)
 --threads N       (default: 2)
+--llama-cpp DIR   the folder with llama-server, to stand beside it
+--soak-minutes X  (default: 3)
 --traces DIR      recorded loads (default: ../shared/data/serving)
 --quick           sizes for a test: numbers that mean nothing, and no page
 --page            measure nothing; write the page from docs/serving.json again
@@ -37,15 +45,15 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`);
 function writePage(measured: Readonly<Record<string, Measured>>): void {
   let page = readFileSync(path("docs/serving.md"), "utf8");
   mkdirSync(path("docs/plots"), { recursive: true });
-  for (const experiment of experiments) {
-    const found = measured[experiment.name];
+  for (const section of sections) {
+    const found = measured[section.name];
     if (found === undefined) continue;
-    const plots = Object.entries(experiment.plots?.(found.result) ?? {});
+    const plots = Object.entries(section.plots?.(found.result) ?? {});
     for (const [name, svg] of plots) writeFileSync(path(`docs/plots/${name}`), svg);
     const { model, threads, processor, node, date } = found.about;
     const about = `${String(model)}, ${String(threads)} threads of ${String(processor)}, Node ${String(node)}, ${String(date)}.`;
     const images = plots.map(([name]) => `![${name.replace(".svg", "")}](plots/${name})`);
-    page = fillIn(page, experiment.name, [`_${about}_`, experiment.table(found.result), ...images].join("\n\n"));
+    page = fillIn(page, section.name, [`_${about}_`, section.table(found.result), ...images].join("\n\n"));
   }
   writeFileSync(path("docs/serving.md"), page);
 }
@@ -58,6 +66,8 @@ const given = parseArgs({
   options: {
     only: { type: "string" },
     threads: { type: "string" },
+    "llama-cpp": { type: "string" },
+    "soak-minutes": { type: "string" },
     traces: { type: "string" },
     quick: { type: "boolean" },
     page: { type: "boolean" },
@@ -81,7 +91,7 @@ async function main({ values, positionals }: typeof given): Promise<void> {
   if (values.page === true) return writePage(known);
   const [model, ...rest] = positionals;
   if (model === undefined || rest.length > 0) throw new TypeError("name one MODEL");
-  const wanted = values.only?.split(",") ?? names;
+  const wanted = values.only?.split(",") ?? (values.quick === true ? experiments.map(({ name }) => name) : names);
   const unknown = wanted.find((name) => !names.includes(name));
   if (unknown !== undefined) throw new TypeError(`--only: there is no ${unknown}; there are ${names.join(", ")}`);
   const threads = Number(values.threads ?? "2");
@@ -93,25 +103,24 @@ async function main({ values, positionals }: typeof given): Promise<void> {
     const experiment = experiments.find(({ name }) => name === wanted[0])!;
     return void process.stdout.write(`${JSON.stringify(await experiment.run(setting))}\n`);
   }
+  const soakMinutes = Number(values["soak-minutes"] ?? "3");
+  if (!(threads >= 1 && soakMinutes > 0)) throw new TypeError("--threads and --soak-minutes are numbers above 0");
+  const programSetting: ProgramSetting = { model, threads, soakMinutes, llamaCpp: values["llama-cpp"] };
   const { processor, node } = describeMachine();
   const results: Record<string, Measured> = {};
   const failures: string[] = [];
   for (const name of wanted) {
     say(`== ${name}`);
-    const args = [
-      fileURLToPath(import.meta.url),
-      model,
-      "--here",
-      "--only",
-      name,
-      "--threads",
-      String(threads),
-      "--traces",
-      traces,
-      ...(quick ? ["--quick"] : []),
-    ];
+    const program = programs.find((one) => one.name === name);
+    const file = program === undefined ? fileURLToPath(import.meta.url) : programPath(program);
+    const own = ["--here", "--only", name, "--threads", String(threads), "--traces", traces, ...(quick ? ["--quick"] : [])];
+    const args = program === undefined ? [model, ...own] : program.args(programSetting);
     try {
-      const { stdout, seconds } = await runChild(process.execPath, args, { signal, onWords: (text) => void process.stderr.write(text) });
+      if (file === undefined) throw new Error("there is no such program");
+      const { stdout, seconds } = await runChild(process.execPath, [file, ...args], {
+        signal,
+        onWords: (text) => void process.stderr.write(text),
+      });
       const about = {
         model: model.split("/").at(-1),
         threads,
@@ -120,7 +129,7 @@ async function main({ values, positionals }: typeof given): Promise<void> {
         date: new Date().toISOString().slice(0, 10),
         seconds: Math.round(seconds),
       };
-      results[name] = { about, result: JSON.parse(stdout) as unknown };
+      results[name] = { about, result: program === undefined ? (JSON.parse(stdout) as unknown) : stdout };
       say(`${name}: ${seconds.toFixed(0)} s`);
     } catch (error) {
       signal.throwIfAborted();
@@ -134,9 +143,8 @@ async function main({ values, positionals }: typeof given): Promise<void> {
     writeFileSync(stored, `${JSON.stringify(all, undefined, 1)}\n`);
     writePage(all);
   }
-  for (const experiment of experiments)
-    if (results[experiment.name] !== undefined)
-      process.stdout.write(`## ${experiment.name}\n\n${experiment.table(results[experiment.name]!.result)}\n\n`);
+  for (const { name, table } of sections)
+    if (results[name] !== undefined) process.stdout.write(`## ${name}\n\n${table(results[name].result)}\n\n`);
   if (failures.length > 0) throw new Error(`not measured: ${failures.join(", ")}`);
 }
 

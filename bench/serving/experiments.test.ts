@@ -20,6 +20,7 @@ import { longPrompt } from "./long-prompt.ts";
 import { overhead } from "./overhead.ts";
 import { fillIn } from "./page.ts";
 import { prefixes } from "./prefixes.ts";
+import { programs } from "./programs.ts";
 import { samples } from "./samples.ts";
 
 const library: Library = {
@@ -96,6 +97,16 @@ test("overhead is seen in the engine alone and behind HTTP", async () => {
   }
 });
 
+test("programs get what they need, and their output a form", () => {
+  const args = programs.flatMap((program) => program.args({ model: "m.gguf", threads: 3, llamaCpp: "bin", soakMinutes: 7 }));
+  for (const wanted of ["m.gguf", "3", "bin", "7"]) expect(args).toContain(wanted);
+  const table = (name: string, stdout: string): string => programs.find((program) => program.name === name)!.table(stdout);
+  expect(table("speculation", "a\n")).toBe("```\na\n```");
+  const quiet = [1, 2, 3].map((at) => ({ at, resident: at * 1e6, openFiles: 9, pagesHeld: 0 }));
+  const result = { seconds: 60, sent: 5, answered: 2, violations: ["status: 500"], quiet, memorySlope: 1e6, leftOut: [] };
+  expect(table("soak", JSON.stringify({ result }))).toMatch(/wrong \| status: 500[^]*1 MB, 3 MB; 1\.00 MB a minute/);
+});
+
 test("charts show every value, and escape what they are told", () => {
   const svg = barChart({
     title: "a < b",
@@ -111,7 +122,8 @@ test("charts show every value, and escape what they are told", () => {
 
 test("the page has a place for each experiment, and keeps its own words", () => {
   const page = readFileSync(new URL("../../docs/serving.md", import.meta.url), "utf8");
-  for (const { name } of experiments) expect(fillIn(page, name, "TABLE")).toContain(`<!-- measured: ${name} -->\n\nTABLE\n\n<!-- end -->`);
+  for (const { name } of [...experiments, ...programs])
+    expect(fillIn(page, name, "TABLE")).toContain(`<!-- measured: ${name} -->\n\nTABLE\n\n<!-- end -->`);
   expect(() => fillIn(page, "nothing", "")).toThrow(/no place for nothing/);
   expect(fillIn("a <!-- measured: x -->\nold\n<!-- end --> b", "x", "new")).toBe("a <!-- measured: x -->\n\nnew\n\n<!-- end --> b");
 });
