@@ -50,8 +50,8 @@ function writePage(measured: Readonly<Record<string, Measured>>): void {
     if (found === undefined) continue;
     const plots = Object.entries(section.plots?.(found.result) ?? {});
     for (const [name, svg] of plots) writeFileSync(path(`docs/plots/${name}`), svg);
-    const { model, threads, processor, node, date } = found.about;
-    const about = `${String(model)}, ${String(threads)} threads of ${String(processor)}, Node ${String(node)}, ${String(date)}.`;
+    const { model, threads, processor, node, date, note } = found.about;
+    const about = `${String(model)}, ${String(threads)} threads of ${String(processor)}, Node ${String(node)}, ${String(date)}${note === undefined ? "" : `; ${String(note)}`}.`;
     const images = plots.map(([name]) => `![${name.replace(".svg", "")}](plots/${name})`);
     page = fillIn(page, section.name, [`_${about}_`, section.table(found.result), ...images].join("\n\n"));
   }
