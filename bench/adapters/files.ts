@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Library } from "./library.ts";
 
 /** The linears that they change. */
-export const targets = ["attention.query", "attention.key", "attention.value", "attention.output"];
+export const targets: readonly string[] = ["attention.query", "attention.key", "attention.value", "attention.output"];
 
 /** Small enough that the model still writes numbers, large enough that each writes others. */
 const spread = 0.02;
