@@ -37,6 +37,8 @@ export interface ChatRequest extends TextFields, ToolFields, FormatFields {
   readonly verbosity?: Maybe<string>;
   readonly reasoning_effort?: Maybe<string>;
   readonly chat_template_kwargs?: Maybe<Readonly<Record<string, unknown>>>;
+  readonly add_generation_prompt?: Maybe<boolean>;
+  readonly continue_final_message?: Maybe<boolean>;
 }
 
 const fields: Fields<ChatRequest> = {
@@ -60,6 +62,8 @@ const fields: Fields<ChatRequest> = {
   prompt_cache_retention: text,
   verbosity: only("medium", "the model has no such setting; ask for it in a message"),
   reasoning_effort: only(["none", "minimal", "low", "medium", "high"], "give none, minimal, low, medium or high"),
+  add_generation_prompt: only(true, "a reply is always begun; take /v1/completions for a prompt of your own"),
+  continue_final_message: only(false, "the last message is not continued; take /v1/completions for a prompt of your own"),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
 };
 
@@ -67,6 +71,9 @@ export const chatRequest: BodyShape<ChatRequest> = {
   schema: record<ChatRequest>(fields),
   refused: {
     ...refusedFields,
+    chat_template: "the model's own is used; take /v1/completions for a prompt of your own",
+    documents: "put them into a message",
+    echo: "take /v1/completions",
     audio: "only text is written here",
     functions: "take tools",
     function_call: "take tool_choice",
