@@ -146,6 +146,51 @@ describe("options that change the text", () => {
   });
 });
 
+describe("the end of a text", () => {
+  /** The model would end at once. */
+  const ending = async (): Promise<object> => ({ logit_bias: { [String((await served.model.tokenizer()).eos)]: 100 } });
+
+  test("comes no sooner than min_tokens, and is passed over with ignore_eos", async () => {
+    const bias = await ending();
+    const count = async (body: object): Promise<number> => (await complete({ ...bias, ...body })).usage.completion_tokens;
+    expect([await count({}), await count({ min_tokens: 4 }), await count({ ignore_eos: true })]).toEqual([1, 5, 6]);
+  });
+
+  test("is seen with skip_special_tokens false", async () => {
+    const body = { ...(await ending()), ignore_eos: true, max_tokens: 2 };
+    expect(await textOf(body)).toBe("");
+    expect(await textOf({ ...body, skip_special_tokens: false })).not.toBe("");
+  });
+});
+
+test("prompts share what was computed of them, but not across salts", async () => {
+  const cached = async (salt?: string): Promise<number> => {
+    const text = "A long beginning that several texts have. ".repeat(5);
+    const { usage } = await complete({ prompt: text, ...(salt === undefined ? {} : { cache_salt: salt }) });
+    return (usage as unknown as { prompt_tokens_details: { cached_tokens: number } }).prompt_tokens_details.cached_tokens;
+  };
+  // What all texts begin with may be there already.
+  for (const salt of [undefined, "mine"]) expect(await cached(salt)).toBeLessThan(3);
+  expect(await cached()).toBeGreaterThan(20);
+  expect(await cached("mine")).toBeGreaterThan(20);
+});
+
+test("of texts that wait, lower priorities go first", async () => {
+  await using small = await serveStories({}, { sequences: 1 });
+  const order: string[] = [];
+  const ask = (name: string, body: object): Promise<number> =>
+    small
+      .post(path, { prompt, temperature: 0, max_tokens: 40, ignore_eos: true, ...body })
+      .then((answer) => (answer.body?.cancel(), order.push(name)));
+  const asked = [ask("first", { max_tokens: 150 })];
+  await expect.poll(() => small.model.stats().running).toBe(1);
+  asked.push(ask("later", { priority: 5 }));
+  await expect.poll(() => small.model.stats().waiting).toBe(1);
+  asked.push(ask("sooner", { priority: 1 }));
+  await Promise.all(asked);
+  expect(order.indexOf("sooner")).toBeLessThan(order.indexOf("later"));
+});
+
 test("a stream carries echo, text, log probabilities and usage", async () => {
   const body = { prompt, temperature: 0, max_tokens: 6, echo: true, logprobs: 1 };
   const whole = (await complete(body)).choices[0]!;

@@ -73,7 +73,7 @@ describe("a client that leaves", () => {
     ["while it is answered", false],
     ["amid its stream", true],
   ])("%s ends its text, and only its own", async (_, stream) => {
-    const { post, texts, server, requests, started } = await start();
+    const { post, texts, server, requests, started, model } = await start();
     const other = post(path, { ...long, max_tokens: 60 });
     const controller = new AbortController();
     const left = post(path, { ...long, stream }, { signal: controller.signal });
@@ -85,6 +85,9 @@ describe("a client that leaves", () => {
     expect((await other).status).toBe(200);
     await until(() => server.active() === 0);
     expect(requests.map(({ outcome }) => outcome).toSorted()).toEqual(["aborted", "finished"]);
+    const { running, waiting, pages } = model.stats();
+    expect([running, waiting]).toEqual([0, 0]);
+    for (const { free, cached, total } of Object.values(pages)) expect(free + cached).toBe(total);
   });
 
   test("while it waits for its turn is never scheduled", async () => {
