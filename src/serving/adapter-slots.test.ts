@@ -165,6 +165,28 @@ test("names and paths are texts, and a failed load changes nothing", async () =>
   expect(adapters.list().map(({ contentHash }) => contentHash)).toEqual(["a1"]);
 });
 
+test("fifty adapters through four slots", async () => {
+  const { adapters, slots, files, reads } = setting(4, { hostBytes: 1000 }, pause);
+  const all = Array.from({ length: 50 }, (_, i) => `adapter${i}`);
+  for (const name of all) {
+    files.set(name, `content of ${name}`);
+    await adapters.load(name, name);
+  }
+  await Promise.all(
+    Array.from({ length: 150 }, async (_, i) => {
+      const name = all[(i * 17) % 50]!;
+      const lease = await adapters.lease(name);
+      await pause();
+      expect(slots[lease.slot]).toBe(`content of ${name}`);
+      lease.release();
+    }),
+  );
+  expect(adapters.list().filter(({ isResident }) => isResident)).toHaveLength(4);
+  expect(adapters.list().every(({ users }) => users === 0)).toBe(true);
+  // What ten places in memory did not hold was read again.
+  expect(reads.length).toBeGreaterThan(50);
+});
+
 test("whatever happens at once, each text has its adapter's slot until it ends, and all end", async () => {
   const names = fc.constantFrom("a", "b", "c", "d", "e");
   const event = fc.oneof(

@@ -282,6 +282,13 @@ void Maker::step(int kernel) {
     case kKernel_row_sequences: return input({few + 1}, Content::offsets, rows), output({rows}), end(kernel);
     case kKernel_store_half: return input(block, numbers), output({rows, (width + 1) / 2}), end(kernel, {bytes.below(2)});
     case kKernel_load_half: return input({rows, (width + 1) / 2}, numbers), output(block), end(kernel, {bytes.below(2)});
+    case kKernel_low_rank_down:
+      return input(block, numbers), input({rows}, Content::small, few), input({few, width, 3}, numbers), input({few}, numbers),
+             output({rows, 3}), end(kernel);
+    case kKernel_low_rank_up:
+      return input({rows}, Content::small, few), input({rows, 3}, numbers), input({few, 3, width}, numbers), input({few}, numbers),
+             input(block, numbers), output(block), end(kernel);
+    case kKernel_write_slot: return input({width}, numbers), input({1}, Content::small, few), output({few, width}), end(kernel);
     case kKernel_noise: return input({2}, Content::small, 1 << 16), output(block), end(kernel, {bytes.below(2), bytes.below(9)});
     case kKernel_block_quantize: return input(cube, numbers), output({int32_t(count(cube) + 255) / 256, 66}), end(kernel, {bytes.below(2)});
     case kKernel_block_dequantize:
