@@ -7,7 +7,9 @@ const date = `(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[
 // No leap seconds: whether one is real depends on the date and the offset.
 const time = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
 const label = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
-const hostname = `${label}(?:\\.${label}){0,3}`;
+// Four labels of these lengths stay below the 253 characters that a name may have.
+const further = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,59}[A-Za-z0-9])?";
+const hostname = `${label}(?:\\.${further}){0,3}`;
 const atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,32}";
 const escaped = "%[0-9A-Fa-f]{2}";
 const pathCharacter = `(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|${escaped})`;
@@ -28,3 +30,10 @@ export const formats: Readonly<Record<string, string>> = {
   uuid: "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
   "json-pointer": "(?:/(?:[^~/\\x00-\\x1f]|~[01])*)*",
 };
+
+/** Formats of the standard that are not enforced. */
+const others = ["idn-email", "idn-hostname", "uri-reference", "iri", "iri-reference", "uri-template", "relative-json-pointer", "regex"];
+
+/** Whether a format only names what a pattern beside it says: libraries that make schemas from types have names of their own. */
+export const isNameOfPattern = (format: string, schema: Readonly<Record<string, unknown>>): boolean =>
+  Object.hasOwn(schema, "pattern") && !Object.hasOwn(formats, format) && !others.includes(format);

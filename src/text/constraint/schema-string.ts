@@ -1,5 +1,6 @@
 /** What schemas say of a string, as the strings that fulfil all of it. */
 import { type Expression, never, sequence, text } from "./expression.ts";
+import { isNameOfPattern } from "./formats.ts";
 import { jsonString } from "./json-expressions.ts";
 import { combine, isEmpty, type Language, ofLength, ofTexts } from "./language.ts";
 import { everyText } from "./pattern-language.ts";
@@ -26,13 +27,13 @@ function strings(alternative: Alternative, document: SchemaDocument): Strings {
   };
   for (const { schema } of alternative) {
     const path = document.pathOf(schema);
-    const of = <T>(word: string, use: (value: T) => void): void => {
+    const of = <T>(word: string, use: (value: T) => unknown): void => {
       if (Object.hasOwn(schema, word)) use(schema[word] as T);
     };
     of<number>("minLength", (count) => (least = Math.max(least, count)));
     of<number>("maxLength", (count) => (most = Math.min(most, count)));
     of<string>("pattern", (source) => both(document.pattern(source)));
-    of<string>("format", (name) => both(document.format(name, path)));
+    of<string>("format", (name) => isNameOfPattern(name, schema) || both(document.format(name, path)));
     of<string>(notPattern, (source) => without(document.pattern(source)));
     of<string>(notFormat, (name) => without(document.format(name, path)));
     of<readonly unknown[]>(notValues, (values) => {

@@ -1,5 +1,6 @@
 /** Whether a value that a schema itself names (enum, const) fulfils the rest of it. Patterns are run as automata, so that none takes for ever. */
 import { decimal } from "./decimal.ts";
+import { isNameOfPattern } from "./formats.ts";
 import { accepts } from "./language.ts";
 import type { SchemaDocument } from "./schema-document.ts";
 import { isObject, type Schema, type SchemaObject, unsupported } from "./schema-keywords.ts";
@@ -43,7 +44,7 @@ export function fulfils(value: unknown, schema: Schema, document: SchemaDocument
   const holds = (table: Readonly<Record<string, (given: never) => boolean>>): boolean =>
     Object.entries(table).every(([word, test]) => !Object.hasOwn(schema, word) || test(schema[word] as never));
   if (!holds(rules)) return false;
-  if (typeof value === "string") return holds(ofStrings(value, document, path));
+  if (typeof value === "string") return holds(ofStrings(value, schema, document, path));
   if (typeof value === "number") return holds(ofNumbers(value));
   if (Array.isArray(value)) return holds(ofArrays(value, schema, inner));
   return !isObject(value) || holds(ofObjects(value, schema, inner, document));
@@ -52,12 +53,12 @@ export function fulfils(value: unknown, schema: Schema, document: SchemaDocument
 type Rules = Readonly<Record<string, (given: never) => boolean>>;
 type Inner = (value: unknown, schema: unknown) => boolean;
 
-const ofStrings = (value: string, document: SchemaDocument, path: string): Rules => ({
+const ofStrings = (value: string, schema: SchemaObject, document: SchemaDocument, path: string): Rules => ({
   minLength: (count: number) => Array.from(value).length >= count,
   maxLength: (count: number) => Array.from(value).length <= count,
   pattern: (source: string) => accepts(document.pattern(source), value),
   [notPattern]: (source: string) => !accepts(document.pattern(source), value),
-  format: (name: string) => accepts(document.format(name, path), value),
+  format: (name: string) => isNameOfPattern(name, schema) || accepts(document.format(name, path), value),
   [notFormat]: (name: string) => !accepts(document.format(name, path), value),
 });
 

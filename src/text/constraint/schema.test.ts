@@ -156,4 +156,11 @@ it("formats are what they are called", async () => {
     expect([format, await allows(v!, constraint, byteIds(v!, JSON.stringify(yes)))]).toEqual([format, true]);
     expect([format, await allows(v!, constraint, byteIds(v!, JSON.stringify(no)))]).toEqual([format, false]);
   }
+  const named = { type: "string", format: "cuid2", pattern: "^[0-9a-z]{3}$" };
+  expect(await allows(v!, { kind: "json-schema", schema: named }, byteIds(v!, '"a1z"'))).toBe(true);
+  for (const schema of [
+    { ...named, format: "iri" },
+    { type: "string", format: "cuid2" },
+  ])
+    await expect(v!.compiler.compile({ kind: "json-schema", schema })).rejects.toMatchObject({ code: "FRUGAL_UNSUPPORTED" });
 });
