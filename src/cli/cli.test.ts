@@ -44,6 +44,17 @@ describe("run", () => {
     "peak_rss_bytes",
   ];
 
+  test("a draft and what is proposed change the speed alone", async () => {
+    const ids = async (...args: string[]): Promise<unknown> =>
+      (await json("run", directory, "the cat", "--max-tokens", "12", ...reference, ...args))["ids"];
+    const wanted = await ids("--speculation", "off");
+    expect(await ids("--speculation", "always")).toEqual(wanted);
+    expect(await ids("--speculation", "always", "--draft", directory)).toEqual(wanted);
+    const { code, stderr } = await frugal.run(["run", directory, "the", "--draft", encoder, ...reference]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/draft: .* is an encoder and writes no text/);
+  });
+
   test("writes text with its ids and speeds", async () => {
     const result = await json("run", gguf, "the", "--max-tokens", "4", ...reference);
     expect(Object.keys(result)).toEqual(keys);
