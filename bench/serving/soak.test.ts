@@ -39,10 +39,24 @@ describe("frugal serve", () => {
         memory: () => server.memory()?.resident,
         openFiles: () => server.openFiles(),
       });
+      expect(result.leftOut).toEqual([]);
       expect(result.violations).toEqual([]);
       expect(result.answered).toBeGreaterThan(20);
       for (const kind of ["aborted", "malformed", "disconnected"] as const) expect(result[kind]).toBeGreaterThan(0);
       expect(result.quiet.map(({ pagesHeld }) => pagesHeld)).toEqual(result.quiet.map(() => 0));
+      // The load generator against our own server: what the server counts is what was asked for.
+      for (const endpoint of ["chat", "completions"]) {
+        const load = ["--requests", "6", "--concurrency", "3", "--prompt-tokens", "12", "--output-tokens", "9", "--endpoint", endpoint];
+        const { stdout, stderr } = await frugal.run(["bench", "serve", server.url, ...load, "--json"]);
+        expect(stderr).toBe("");
+        expect(JSON.parse(stdout)).toMatchObject({
+          completed: 6,
+          failed: 0,
+          output_tokens: 54,
+          tokens_counted_by: "server",
+          model: "stories.gguf",
+        });
+      }
     } finally {
       expect(await server.stop()).toBe(0);
     }
