@@ -258,6 +258,14 @@ napi_value add_matrix(napi_env env, napi_callback_info info) {
   return number(env, context->model->add_matrix(int(a.integer(1)), a.integer(2), a.integer(3), a.integer(4)));
 }
 
+// addCoarse(context, matrix) -> index or -1
+napi_value add_coarse(napi_env env, napi_callback_info info) {
+  Arguments a(env, info);
+  Context* context = a.context();
+  if (!context) return fail(env, "addCoarse: context");
+  return number(env, context->model->add_coarse(int(a.integer(1))));
+}
+
 // fill(context, paths, sources, buffers, cancel) -> promise of "" or what went wrong.
 // sources: 5 numbers each: matrix, path (or -1 - buffer), offset, rows, 0.
 napi_value fill(napi_env env, napi_callback_info info) {
@@ -497,6 +505,7 @@ NAPI_MODULE_INIT() {
                    {"create", create},
                    {"addVector", add_vector},
                    {"addMatrix", add_matrix},
+                   {"addCoarse", add_coarse},
                    {"fill", fill},
                    {"progress", progress},
                    {"addProgram", add_program},

@@ -100,6 +100,9 @@ constexpr int8_t kMxfp4Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, 
   FORMAT(tq2_0, 35, 256, 66, layouts::tq, nullptr)         \
   FORMAT(mxfp4, 39, 32, 17, layouts::mxfp4, kMxfp4Table)
 
+// The type of coarse copies (kernels/coarse.cpp), which no file has.
+constexpr int kCoarseType = 1 << 20;
+
 // A matrix as it lies in memory.
 struct Matrix {
   const uint8_t *data = nullptr, *scales = nullptr;

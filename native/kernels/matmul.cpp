@@ -172,7 +172,28 @@ KERNEL(expert_linear) {
   });
 }
 
-// The same with experts that are activations: one dot product after the other. arrays: x, w [E, outputs, K], ids, y.
+// pickedMatmul: element (r, j) of y is row ids[r][j] of W · x[r], with the bits that `linear` gives it.
+// arrays: x, activations or null, matrix, ids [rows, n], y [rows, n].
+KERNEL(picked_linear) {
+  using namespace frugal;
+  using namespace frugal::FRUGAL_ISA;
+  const Array &x = step.arrays[0], &ids = step.arrays[3], &y = step.arrays[4];
+  const Matrix& w = *step.arrays[2].matrix;
+  const Activations a(step.arrays[1].data, x.rows(), x.last());
+  const Product one = find_product(w.type, 1);
+  const int64_t each_row = ids.last();
+  share(step, ids.size(), 4, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t id = ids.i()[i];
+      if (id < 0 || id >= w.rows) return raise(step, kIdOutOfRange, id);
+      float out[kGroupRows];
+      one(w, id / kGroupRows, x.f(), a, i / each_row, out);
+      y.f()[i] = out[id % kGroupRows];
+    }
+  });
+}
+
+// expertLinear with experts that are activations: one dot product after the other. arrays: x, w [E, outputs, K], ids, y.
 KERNEL(expert_matmul) {
   using namespace frugal;
   using namespace frugal::FRUGAL_ISA;

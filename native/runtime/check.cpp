@@ -24,7 +24,7 @@ struct Checker {
       if (!numbers((*this)[i])) return false;
     return true;
   }
-  static bool filled(const Array& a) { return a.matrix && a.matrix->data; }
+  static bool filled(const Array& a) { return a.matrix && a.matrix->data && a.matrix->type != kCoarseType; }
   static bool same_size(const Array& a, const Array& b) { return a.size() == b.size(); }
   static bool same_shape(const Array& a, const Array& b, int except = -1) {
     if (a.rank != b.rank) return false;
@@ -71,6 +71,16 @@ struct Checker {
     const Matrix& w = *(*this)[2].matrix;
     const bool rows = x.rows() == ids.size() || (ids.last() > 0 && x.rows() * ids.last() == ids.size());
     return rows && integer(0) == w.experts && w.experts * y.last() == w.rows && y.rows() == ids.size();
+  }
+  bool coarse_linear() const {
+    const Array &x = (*this)[0], &w = (*this)[2], &y = (*this)[3];
+    return counts(4, 0, 0) && numbers(x) && numbers(y) && w.matrix && w.matrix->data && w.matrix->type == kCoarseType &&
+           x.last() == w.matrix->inputs && holds_codes((*this)[1], x) && y.rows() == x.rows() && y.last() == w.matrix->rows;
+  }
+  bool picked_linear() const {
+    const Array &x = (*this)[0], &w = (*this)[2], &ids = (*this)[3], &y = (*this)[4];
+    return counts(5, 0, 0) && multiplies(x, (*this)[1], w) && w.matrix->experts == 1 && numbers(ids) && numbers(y) &&
+           ids.rows() == x.rows() && same_size(ids, y);
   }
   bool expert_matmul() const {
     const Array &x = (*this)[0], &w = (*this)[1], &ids = (*this)[2], &y = (*this)[3];
@@ -387,6 +397,8 @@ static bool follows_rule(const Step& step) {
     case kKernel_quantize: return check.quantize();
     case kKernel_linear: return check.linear();
     case kKernel_expert_linear: return check.expert_linear();
+    case kKernel_coarse_linear: return check.coarse_linear();
+    case kKernel_picked_linear: return check.picked_linear();
     case kKernel_expert_matmul: return check.expert_matmul();
     case kKernel_gemm: return check.gemm();
     case kKernel_gather: return check.gather();

@@ -7,13 +7,15 @@
 
 #define FRUGAL_SET(isa)                                                                                   \
   extern "C" void frugal_pack_group_##isa(int, const uint8_t*, size_t, int, int64_t, uint8_t*, uint8_t*); \
+  extern "C" void frugal_pack_coarse_##isa(const frugal::Matrix&, int64_t, float*, uint8_t*, uint8_t*);   \
   extern "C" double frugal_probe_##isa(int, const uint8_t*, size_t, int64_t, int32_t*);                   \
   namespace frugal::isa##_set {                                                                           \
     const Kernel kernels[] = {
-#define FRUGAL_SET_END(isa)                                                                                                  \
-  }                                                                                                                          \
-  ;                                                                                                                          \
-  const KernelSet set = {#isa, kernels, int(sizeof kernels / sizeof *kernels), frugal_pack_group_##isa, frugal_probe_##isa}; \
+#define FRUGAL_SET_END(isa)                                                                                                         \
+  }                                                                                                                                 \
+  ;                                                                                                                                 \
+  const KernelSet set = {                                                                                                           \
+      #isa, kernels, int(sizeof kernels / sizeof *kernels), frugal_pack_group_##isa, frugal_pack_coarse_##isa, frugal_probe_##isa}; \
   }
 
 #if defined(__x86_64__)

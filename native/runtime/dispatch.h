@@ -11,6 +11,7 @@ struct KernelSet {
   const Kernel* kernels;
   int count;
   PackGroup pack_group;
+  PackCoarse pack_coarse;
   ProbeLoop probe;
 };
 

@@ -37,6 +37,22 @@ int Model::add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts) {
   return int(matrices_.size()) - 1;
 }
 
+int Model::add_coarse(int matrix) {
+  if (matrix < 0 || size_t(matrix) >= matrices_.size()) return -1;
+  const PackedMatrix& of = matrices_[size_t(matrix)];
+  const int64_t rows = of.matrix.rows, inputs = of.matrix.inputs;
+  if (of.coarse >= 0 || of.matrix.type == kCoarseType || of.experts != 1 || inputs % 32 != 0) return -1;
+  const size_t group_bytes = size_t(inputs) / 32 * 128, scale_bytes = 2 * kGroupRows;
+  const size_t codes = page_round(group_bytes * size_t(of.groups_per_expert));
+  PackedMatrix copy = of;
+  copy.matrix = {nullptr, nullptr, kCoarseType, rows, inputs, group_bytes, scale_bytes, 1};
+  copy.offset = packed_bytes_;
+  copy.scale_offset = packed_bytes_ + codes;
+  packed_bytes_ += codes + page_round(scale_bytes * size_t(of.groups_per_expert));
+  matrices_.push_back(copy);
+  return matrices_[size_t(matrix)].coarse = int(matrices_.size()) - 1;
+}
+
 static bool read_fully(int file, uint8_t* to, size_t bytes, uint64_t offset) {
   while (bytes > 0) {
     const ssize_t n = pread(file, to, bytes, off_t(offset));
@@ -79,6 +95,7 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
   std::vector<Piece> pieces;
   for (size_t i = 0; i < matrices_.size(); ++i) {
     const PackedMatrix& m = matrices_[i];
+    if (m.matrix.type == kCoarseType) continue;  // filled beside what it is a copy of
     if (filled[i] != m.matrix.rows) error = "rows";
     const int64_t grain = std::max<int64_t>(1, int64_t((256 << 10) / m.matrix.group_bytes));
     for (int64_t e = 0; e < m.experts; ++e)
@@ -89,6 +106,7 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
   std::atomic<int64_t> bad_matrix{-1}, bad_row{0};
   const auto work = [&](int) {
     std::vector<uint8_t> buffer;
+    std::vector<float> numbers;
     for (;;) {
       const size_t at = next.fetch_add(1);
       if (at >= pieces.size() || failed || (cancel && *cancel)) return;
@@ -132,6 +150,11 @@ std::string Model::fill(const std::vector<std::string>& paths, const std::vector
         set_.pack_group(m.matrix.type, buffer.data() + size_t(row - from) * row_bytes, row_bytes, count, m.matrix.inputs,
                         weights_.data() + m.offset + group * m.matrix.group_bytes,
                         weights_.data() + m.scale_offset + group * m.matrix.scale_bytes);
+        if (m.coarse < 0) continue;
+        const PackedMatrix& copy = matrices_[size_t(m.coarse)];
+        numbers.resize(size_t(m.matrix.inputs) * kGroupRows);
+        set_.pack_coarse(m.matrix, int64_t(group), numbers.data(), weights_.data() + copy.offset + group * copy.matrix.group_bytes,
+                         weights_.data() + copy.scale_offset + group * copy.matrix.scale_bytes);
       }
       done_bytes += int64_t(size_t(to - from) * row_bytes);
     }

@@ -40,6 +40,8 @@ class Model {
   int add_vector(const void* data, int64_t count);
   // Rows of all experts; each expert is padded to whole groups.
   int add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts);
+  // A coarse copy of a matrix of whole blocks without experts, at most one each; -1 where it can't be made.
+  int add_coarse(int matrix);
   // Packs all sources; empty on success, else what went wrong. `done_bytes` is advanced for progress, `cancel` stops.
   std::string fill(const std::vector<std::string>& paths, const std::vector<RowSource>& sources, std::atomic<int64_t>& done_bytes,
                    const std::atomic<int32_t>* cancel);
@@ -65,6 +67,7 @@ class Model {
     Matrix matrix;
     int64_t experts, rows_per_expert, groups_per_expert;
     size_t offset, scale_offset;
+    int coarse = -1;  // its copy
   };
   struct alignas(64) StepState {
     std::atomic<int32_t> next, fault, detail, stop, failed, ready;

@@ -119,10 +119,11 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
   std::vector<Step> steps(program.size());
   const auto states = std::make_unique<StepState[]>(program.size());
   std::vector<uint8_t> small(program.size());
-  size_t linears = 0;
-  for (const auto& step : program) linears += step.kernel == kKernel_linear;
-  std::vector<Claim> claims(linears * size_t(pool_.threads()));
-  linears = 0;
+  const auto reads_much = [](const ProgramStep& step) { return step.kernel == kKernel_linear || step.kernel == kKernel_coarse_linear; };
+  size_t readers = 0;
+  for (const auto& step : program) readers += reads_much(step);
+  std::vector<Claim> claims(readers * size_t(pool_.threads()));
+  readers = 0;
   size_t at = 0;
   for (size_t i = 0; i < program.size(); ++i) {
     const ProgramStep& from = program[i];
@@ -146,7 +147,7 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
       if (!resolve(operand, symbols, inputs, outputs, arrays[at++])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
     if (!fits_kernel(steps[i])) return {Outcome::bad_binding, int(i), 0, from.kernel, 0};
     small[i] = is_small(steps[i]);
-    if (from.kernel == kKernel_linear) steps[i].claims = &claims[linears++ * size_t(pool_.threads())];
+    if (reads_much(from)) steps[i].claims = &claims[readers++ * size_t(pool_.threads())];
   }
   Outcome outcome;
   pool_.run([&](int thread) {
@@ -157,7 +158,7 @@ Outcome Model::run(int program_index, const int32_t symbols[4], const std::vecto
       if (small[i]) {
         while (last + 1 < steps.size() && small[last + 1]) ++last;
         // Who has nothing to do meanwhile brings the next weights nearer; thread 0 only starts its own on the way.
-        if (last + 1 < steps.size() && steps[last + 1].claims)
+        if (last + 1 < steps.size() && steps[last + 1].kernel == kKernel_linear)
           read_ahead(steps[last + 1], thread, pool_.threads(), thread == 0 ? 4096 : 192 << 10, states[last].ready);
       }
       for (; i <= last; ++i) {

@@ -53,6 +53,42 @@ KERNEL_TEST(route) {
   }
 }
 
+// The fast way for many: the same ids in the same order, of numbers with ties, of all equal ones, and of NaN some that are in range.
+KERNEL_TEST(route_many) {
+  for (const int width : {2048, 5003, 30000})
+    for (const int chosen : {1, 3, 64, 125})
+      for (const int levels : {1, 50, 1 << 20}) {
+        describe(print("%s, %d of %d, %d levels", set.name, chosen, width, levels));
+        Random random(width + chosen);
+        const int64_t rows = 2;
+        std::vector<float> scores;
+        for (int64_t i = 0; i < rows * width; ++i) scores.push_back(float(random.below(levels) - levels / 2));
+        Trial trial(set, 2);
+        const Place x = trial.input(scores, {rows, width}), ids = trial.output({rows, chosen});
+        trial.step(kKernel_route_ids, {x, ids});
+        trial.must_run();
+        for (int64_t r = 0; r < rows; ++r) {
+          const float* row = scores.data() + r * width;
+          std::vector<int> order(static_cast<size_t>(width));
+          std::iota(order.begin(), order.end(), 0);
+          std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return row[a] > row[b]; });
+          for (int j = 0; j < chosen; ++j)
+            CHECK(trial.ids(ids)[r * chosen + j] == order[size_t(j)], "row %lld, choice %d: %d, should be %d", whole(r), j,
+                  trial.ids(ids)[r * chosen + j], order[size_t(j)]);
+        }
+      }
+  for (const float infinite : {NAN, -INFINITY}) {
+    Trial trial(set);
+    std::vector<float> scores(4000, infinite);
+    scores[7] = 1;
+    const Place ids = trial.output({1, 9});
+    trial.step(kKernel_route_ids, {trial.input(scores, {1, 4000}), ids});
+    trial.must_run();
+    CHECK(trial.ids(ids)[0] == 7, "first of %g is %d", infinite, trial.ids(ids)[0]);
+    for (int j = 0; j < 9; ++j) CHECK(trial.ids(ids)[j] >= 0 && trial.ids(ids)[j] < 4000, "choice %d: %d", j, trial.ids(ids)[j]);
+  }
+}
+
 KERNEL_TEST(combine) {
   for (const int64_t width : {1, 15, 16, 33}) {
     describe(print("%s, width %lld", set.name, whole(width)));

@@ -47,6 +47,8 @@ class Trial {
   explicit Trial(const KernelSet& set, int threads = 1) : model_(set, threads) {}
 
   Place matrix(int type, int64_t rows, int64_t inputs, const std::vector<uint8_t>& stored, int64_t experts = 1);
+  // A coarse copy of a matrix.
+  Place coarse(const Place& matrix) { return {kMatrix, model_.add_coarse(matrix.index), 0, {}}; }
   Place vector(const std::vector<float>& values);
   template <class T> Place input(const std::vector<T>& values, std::vector<int64_t> dims) {
     static_assert(sizeof(T) == 4);

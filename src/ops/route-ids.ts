@@ -32,5 +32,6 @@ export const routeIds: Op<1, { readonly count: number }> = {
     { shapes: [[2, 4]], attributes: { count: 2 }, domains: [{ exactly: [1, 3, 3, 3, 0, 0, 0, 0] }] },
     { shapes: [[3, 3]], attributes: { count: 3 } },
     { shapes: [[1, 1]], attributes: { count: 1 } },
+    { shapes: [[2, 4099]], attributes: { count: 20 } },
   ],
 };

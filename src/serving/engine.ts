@@ -7,8 +7,10 @@ import { pageSize } from "../ops/cache.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { admit } from "./admission.ts";
 import { type CacheKeeper, createCacheKeeper } from "./cache-keeper.ts";
+import { createDeferredHead, type DeferredHeadLimits } from "./deferred-head.ts";
+import { busy, checkTokens } from "./refusals.ts";
 import { createFairShare } from "./fair-share.ts";
-import { judge } from "./judge.ts";
+import { judge, rowsOf } from "./judge.ts";
 import type { PageTable } from "./page-tables.ts";
 import { checkProposal, unlessAborted } from "./proposal.ts";
 import type { Request, Running } from "./request.ts";
@@ -33,6 +35,8 @@ export interface EngineLimits {
   readonly latencyGoal: number;
   /** Whether requests share keys and values of equal beginnings. */
   readonly prefixCache: boolean;
+  /** Where the model has the programs of a deferred head. */
+  readonly deferredHead?: Pick<DeferredHeadLimits, "mode" | "width"> | undefined;
 }
 
 export interface Engine {
@@ -61,10 +65,23 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
   const unsettled = new Set<Running>();
   const share = createFairShare();
   const stepTimes = createStepTimes();
+  const deferred =
+    limits.deferredHead &&
+    createDeferredHead(loaded, { ...limits, ...limits.deferredHead, outputRows: Math.min(16, limits.outputRows) }, tables);
   const listeners = new Set<(step: StepReport) => void>();
   /** Logits of a step; readers use theirs before the next. */
   const buffer = new Float32Array(limits.outputRows * limits.vocabularySize);
-  const totals = { steps: 0, promptTokens: 0, cachedTokens: 0, generatedTokens: 0, draftedTokens: 0, acceptedTokens: 0, preemptions: 0 };
+  const totals = {
+    steps: 0,
+    promptTokens: 0,
+    cachedTokens: 0,
+    generatedTokens: 0,
+    draftedTokens: 0,
+    acceptedTokens: 0,
+    preemptions: 0,
+    guessedTokens: 0,
+    confirmedTokens: 0,
+  };
   let step: { readonly parts: readonly Part<Running>[]; readonly controller: AbortController } | undefined;
   let loop: Promise<void> | undefined;
   let disposed = false;
@@ -205,13 +222,8 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
         demand.sequence.computed += count;
         share.charge(demand.tenant, count);
       }
-      const logits = outputs!["logits"] as Float32Array;
-      const likeliest = outputs!["likeliest"] as Int32Array;
-      const rowOf = (row: number): readonly [Float32Array, number] => [
-        logits.subarray(row * limits.vocabularySize, (row + 1) * limits.vocabularySize),
-        likeliest[row]!,
-      ];
-      const { generated, proposed, accepted } = judge(parts, reads, rowOf, end);
+      const { generated, proposed, accepted } = judge(parts, reads, rowsOf(outputs!, limits.vocabularySize), end);
+      if (symbols.T === 1 && generated === 1) deferred?.stepped(milliseconds);
       totals.generatedTokens += generated;
       totals.draftedTokens += proposed;
       totals.acceptedTokens += accepted;
@@ -223,16 +235,14 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
       stepTimes.record(symbols.T, milliseconds);
       totals.steps++;
       const written = parts.filter((_, i) => writing[i]);
-      const report: StepReport = {
+      tell(began, {
         milliseconds,
         rows: symbols.T,
         sequences: symbols.S,
         outputRows: reads.length,
         decodeRows: written.length,
         draftRows: written.reduce((sum, { count }) => sum + count - 1, 0),
-        overheadMilliseconds: lastEnded === undefined ? 0 : began - lastEnded,
-      };
-      for (const listener of listeners) listener(report);
+      });
     }
     lastEnded = began + milliseconds;
     await settleEnded();
@@ -241,6 +251,52 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
     const alive = parts.filter((part) => !part.demand.ended);
     if (parts.length === 1) for (const part of alive) end(part.demand, failure.error);
     else for (const part of alive) if (!part.demand.ended) await runParts([part]);
+  }
+
+  /** Brings the only text several tokens further by its deferred head; false where that is for whole steps to do. */
+  async function runRound(request: Running): Promise<boolean> {
+    await settleEnded();
+    const { sequence } = request;
+    const length = deferred!.length(request);
+    if (request.ended || length < 2 || !(await keeper.reserve(request, sequence.computed + length))) return false;
+    const controller = new AbortController();
+    const { computed: first, tokens } = sequence;
+    const known = tokens.length;
+    step = { parts: [{ demand: request, first, count: length, readFrom: first }], controller };
+    const began = performance.now();
+    try {
+      const mayGoOn = (): boolean => running.size === 1;
+      const { part, reads, outputs } = await deferred!.run(request, length, buffer, mayGoOn, controller.signal);
+      const milliseconds = performance.now() - began;
+      step = undefined;
+      share.charge(request.tenant, part.count);
+      const { generated, proposed, accepted } = judge([part], reads, rowsOf(outputs, limits.vocabularySize), end, false);
+      totals.steps++;
+      totals.generatedTokens += generated;
+      totals.guessedTokens += proposed;
+      totals.confirmedTokens += accepted;
+      deferred!.judged(part.count, tokens.length - known, milliseconds);
+      if (!request.ended && Math.floor(first / pageSize) !== Math.floor(sequence.computed / pageSize)) keeper.keep(request);
+      tell(began, {
+        milliseconds,
+        rows: part.count,
+        sequences: 1,
+        outputRows: reads.length,
+        decodeRows: 1,
+        draftRows: part.count - 1,
+      });
+    } catch (error) {
+      step = undefined;
+      if (!controller.signal.aborted) end(request, error);
+    }
+    return true;
+  }
+
+  /** Of the step that began then. */
+  function tell(began: number, report: Omit<StepReport, "overheadMilliseconds">): void {
+    const overheadMilliseconds = lastEnded === undefined ? 0 : began - lastEnded;
+    for (const listener of listeners) listener({ ...report, overheadMilliseconds });
+    lastEnded = began + report.milliseconds;
   }
 
   function begin(request: Running): void {
@@ -255,6 +311,8 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
     try {
       while (running.size > 0) {
         await propose();
+        const alone = deferred?.candidate(running);
+        if (alone !== undefined && (await runRound(alone))) continue;
         const parts = await nextParts();
         if (parts.length > 0) await runParts(parts);
       }
@@ -333,34 +391,4 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
       await store?.dispose();
     },
   };
-}
-
-const busy = (queue: number, seconds: number): FrugalError =>
-  new FrugalError("FRUGAL_BUSY", `engine: ${queue} texts wait already, as many as may; try again in ${Math.ceil(seconds)} s`, {
-    queue,
-    retryAfterSeconds: Math.max(1, Math.ceil(seconds)),
-  });
-
-/** @throws FRUGAL_BAD_ARGUMENT, FRUGAL_CONTEXT_FULL for tokens that can't be run. */
-export function checkTokens(
-  tokens: readonly number[],
-  { context, vocabularySize }: Pick<EngineLimits, "context" | "vocabularySize">,
-): void {
-  if (tokens.length === 0)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", "prompt: has no tokens, and the model has no token to begin with; give some text");
-  if (tokens.length > context)
-    throw new FrugalError(
-      "FRUGAL_CONTEXT_FULL",
-      `prompt: has ${tokens.length} tokens, but the context holds ${context}; shorten it or load with a larger context`,
-      {
-        tokens: tokens.length,
-        context,
-      },
-    );
-  const wrong = tokens.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
-  if (wrong !== undefined)
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", `ids: ${wrong} is not a token; ids go from 0 to ${vocabularySize - 1}`, {
-      id: wrong,
-      vocabularySize,
-    });
 }

@@ -2,6 +2,7 @@
  * Rows of logits to the readers that asked for them. Of proposed tokens those count that the reader chose too: this one rule makes speculation
  * exact, for drawn tokens as well, because random numbers are keyed by (seed, position).
  */
+import type { Outputs } from "../backends/backend.ts";
 import type { Running } from "./request.ts";
 import type { Part } from "./scheduler.ts";
 import { missing } from "./sequence.ts";
@@ -16,12 +17,19 @@ export interface Judged {
 /** The logits of a row, and the lowest id with the largest of them. */
 type Row = (row: number) => readonly [logits: Float32Array, likeliest: number];
 
-/** `end` is called for those that are done, or whose reader failed. The sequences' counters are right again afterwards. */
+/** Of what a program gave. */
+export function rowsOf(outputs: Outputs, vocabularySize: number): Row {
+  const [logits, likeliest] = [outputs["logits"] as Float32Array, outputs["likeliest"] as Int32Array];
+  return (row) => [logits.subarray(row * vocabularySize, (row + 1) * vocabularySize), likeliest[row]!];
+}
+
+/** `end` is called for those that are done, or whose reader failed; strategies hear of what they proposed. The sequences' counters are right again afterwards. */
 export function judge(
   parts: readonly Part<Running>[],
   reads: StepInputs["reads"],
   logitsOf: Row,
   end: (request: Running, error?: unknown) => void,
+  isStrategys = true,
 ): Judged {
   const total = { generated: 0, proposed: 0, accepted: 0 };
   let row = 0;
@@ -53,7 +61,7 @@ export function judge(
       accepted = Math.min(accepted, proposed);
       total.proposed += proposed;
       total.accepted += accepted;
-      request.strategy?.judged(proposed, accepted);
+      if (isStrategys) request.strategy?.judged(proposed, accepted);
     }
     // What was computed of tokens that did not come is written over.
     if (isOver || request.ended) sequence.drafts.length = 0;

@@ -15,6 +15,7 @@ import { checkOptions, wholeNumber } from "../tensor/options.ts";
 import type { StrategySource } from "./strategy.ts";
 import { pagesFor, type PageTable } from "./page-tables.ts";
 import { createPages } from "./pages.ts";
+import { type DeferredHead, deferHead } from "../transforms/deferred-head.ts";
 import { createSpillStore } from "./spill.ts";
 
 /** Options of `load`. */
@@ -37,6 +38,12 @@ export interface LoadOptions {
   readonly spillDirectory?: string;
   /** Room for low-rank adapters that texts name (`adapters`, and `adapter` of `generate`); texts of different ones share steps. Default: none. */
   readonly adapterSlots?: AdapterSlotOptions;
+  /**
+   * Whether a text that is written alone reads the output head's whole table once in several tokens (serving/deferred-head.ts): "auto" where
+   * the vocabulary is large and it is measured to be faster, "always" wherever the model allows it. Texts are the same. Costs a quarter of
+   * the table in 8 bits. Default "auto".
+   */
+  readonly deferredHead?: "auto" | "off" | "always";
   /** Default: native where it was built, else reference. */
   readonly backend?: BackendName | Backend;
   /** Threads that compute together. Default: as many as this process may use. */
@@ -88,6 +95,8 @@ export interface StepLimits {
   readonly open?: (checkpoint: Checkpoint) => Promise<Model>;
   /** Makes slots for adapters. */
   readonly adapterRoom?: (checkpoint: Checkpoint, model: Model) => AdapterRoom;
+  /** Ids of a shortlist of the deferred head. Default 256. */
+  readonly shortlist?: number;
   /** Build the tokenizer while the backend loads. Default true. */
   readonly wantsTokenizer?: boolean;
 }
@@ -128,6 +137,7 @@ export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   "latencyGoal",
   "spillDirectory",
   "adapterSlots",
+  "deferredHead",
   "backend",
   "threads",
   "cache",
@@ -136,9 +146,14 @@ export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   "onProgress",
 ];
 const cacheFormats: readonly CacheFormat[] = ["F32", "F16", "Q8_0", "Q4_0"];
+const deferredHeadModes: readonly string[] = ["auto", "off", "always"];
 const usualContext = 4096;
-/** Rows of logits where there may be proposals: one text's own and seven proposed. */
+/** Rows of logits where there may be proposals or guesses: one text's own and seven more. */
 const verifiedRows = 8;
+/** From this vocabulary on the head is so much of a model that putting it off can pay. */
+const largeVocabulary = 65_536;
+/** Ids of a shortlist. */
+const shortlistLength = 256;
 
 export async function loadParts(source: string, options: LoadOptions = {}, limits: StepLimits = {}): Promise<ModelParts> {
   checkOptions("load", options, loadOptionNames);
@@ -151,6 +166,13 @@ export async function loadParts(source: string, options: LoadOptions = {}, limit
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: latencyGoal is ${options.latencyGoal}; give milliseconds above 0`, {
       latencyGoal: options.latencyGoal,
     });
+  const { deferredHead = "auto" } = options;
+  if (!deferredHeadModes.includes(deferredHead))
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `load: deferredHead is ${JSON.stringify(deferredHead)}; it may be ${deferredHeadModes.join(", ")}`,
+      { deferredHead },
+    );
   const cacheFormat = options.cache ?? "F16";
   if (!cacheFormats.includes(cacheFormat))
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: cache is ${JSON.stringify(options.cache)}; it may be ${cacheFormats.join(", ")}`, {
@@ -192,18 +214,26 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   const graph = graphs[program]!;
   const perToken = cacheBytesPerToken(graph, cacheFormat);
   const room = program === "generate" ? options.adapterRoom?.(opened.checkpoint, model) : undefined;
+  const deferred = program === "generate" ? deferredFor(model, graph, backend, options) : undefined;
   const context = fitContext(model, wanted, options, perToken, room?.bytes ?? 0);
+  if (deferred !== undefined && options.deferredHead !== "always" && context < wanted)
+    return load(opened, model, backend, { ...options, deferredHead: "off" });
   const pages = pagesFor(Math.max(context, options.cacheTokens ?? 0));
   // An encoder reads a text at once, however long.
   const rows = isText ? Math.min(options.rows ?? 512, context * sequences) : context;
   const speculates = program === "generate" && options.speculation !== undefined;
-  const outputRows = Math.min(options.outputRows ?? (speculates ? Math.max(sequences, verifiedRows) : sequences), rows);
+  const leastOutputRows = speculates || deferred !== undefined ? verifiedRows : 0;
+  const outputRows = Math.min(options.outputRows ?? Math.max(sequences, leastOutputRows), rows);
   const tables = pageTables(graph, cacheFormat).map(({ name, window }): PageTable => {
     // Beside what texts see, as much again for beginnings that later ones may go on from.
     const seen = window === undefined ? pages : 2 * sequences * (pagesFor(window) + 2) + pagesFor(rows);
     return { name, window, pages: createPages(Math.min(pages, seen)) };
   });
-  const programs = { [program]: graph, ...(room === undefined ? {} : { generateAdapted: room.graph(graph) }) };
+  const programs = {
+    [program]: graph,
+    ...(room === undefined ? {} : { generateAdapted: room.graph(graph) }),
+    ...(deferred === undefined ? {} : { generateShortlist: deferred.shortlist, head: deferred.head }),
+  };
   const weights = room === undefined ? model.weights : new Map([...model.weights, ...room.weights]);
   const loading = backend.load(programs, weights, {
     caps: { T: rows, S: Math.min(sequences, rows), C: pagesFor(context), R: Math.max(1, outputRows) },
@@ -217,6 +247,8 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
   const used = loaded.memory.weights + loaded.memory.arena + loaded.memory.cache;
   if (used > memory) {
     await loaded.dispose();
+    if (deferred !== undefined && options.deferredHead !== "always")
+      return load(opened, model, backend, { ...options, deferredHead: "off" });
     throw tooLarge(opened.name, used, memory, "shorten the context, keep the cache in Q8_0, or take a smaller model");
   }
   const strategies = speculates ? await orDispose(options.speculation!(opened), loaded) : undefined;
@@ -233,6 +265,9 @@ async function load(opened: OpenedCheckpoint, model: Model, backend: Backend, op
             queue: options.queue ?? Infinity,
             latencyGoal: options.latencyGoal ?? 50,
             prefixCache: options.prefixCache ?? true,
+            ...(deferred === undefined
+              ? {}
+              : { deferredHead: { mode: options.deferredHead === "always" ? "always" : "auto", width: deferred.width } }),
           },
           tables,
           options.spillDirectory === undefined ? undefined : createSpillStore(options.spillDirectory),
@@ -281,6 +316,19 @@ async function orDispose<T>(work: Promise<T>, loaded: LoadedModel): Promise<T> {
     await loaded.dispose();
     throw error;
   }
+}
+
+/** Only for those who load a model to write with it. */
+function deferredFor(
+  { vocabularySize }: Model,
+  graph: Graph,
+  backend: Backend,
+  { deferredHead = "auto", wantsTokenizer, textFor, outputRows, shortlist = shortlistLength }: Settled,
+): DeferredHead | undefined {
+  if (deferredHead === "off") return undefined;
+  const pays = vocabularySize >= largeVocabulary && backend.name === "native";
+  const writes = wantsTokenizer !== false && textFor === undefined && outputRows === undefined;
+  return deferredHead === "always" || (pays && writes) ? deferHead(graph, Math.min(shortlist, vocabularySize)) : undefined;
 }
 
 function contextFor(model: Model, { context }: Settled): number {

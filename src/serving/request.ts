@@ -28,6 +28,11 @@ export interface Request {
   /** Slot of its adapter. Default: none. */
   readonly adapter?: number | undefined;
   readonly strategy?: DecodeStrategy | undefined;
+  /**
+   * The likely choice of `read` at `position`, from a shortlist of the logits; undefined where nothing will follow it. Without this function
+   * the whole row is needed before anything can be said.
+   */
+  readonly guess?: ((position: number, ids: Int32Array, logits: Float32Array) => number | undefined) | undefined;
   /** Called when it is scheduled for the first time. */
   readonly begun?: (() => void) | undefined;
 }

@@ -50,7 +50,8 @@ function forbid(logits: Float32Array, allowed: Int32Array): void {
   logits.fill(-Infinity, allowed.length * 32);
 }
 
-function pick(logits: Float32Array, s: Sampling, position: number): number {
+/** The token at `position`, of logits that are adjusted already. */
+export function pick(logits: Float32Array, s: Sampling, position: number): number {
   if (s.temperature > 0 && s.topK > 1 && s.topK < logits.length) {
     const ids = likeliest(logits, s.topK);
     const largest = finite(ids.length > 0 ? logits[ids[0]!]! : -Infinity);

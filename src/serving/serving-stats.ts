@@ -19,6 +19,9 @@ export interface ServingStats {
   /** Tokens that were proposed, and those of them that came. */
   readonly draftedTokens: number;
   readonly acceptedTokens: number;
+  /** Tokens that were guessed from shortlists (the deferred head), and those of them that the whole head confirmed. */
+  readonly guessedTokens: number;
+  readonly confirmedTokens: number;
   /** Times a text made room for others. */
   readonly preemptions: number;
   /** Pages written to disk for that. */

@@ -1,6 +1,7 @@
 /** A conversation or text that keeps its keys and values between calls, so that only what is new is computed. */
 import { FrugalError } from "../tensor/error.ts";
-import { checkTokens, type Engine } from "./engine.ts";
+import type { Engine } from "./engine.ts";
+import { checkTokens } from "./refusals.ts";
 import type { Generation } from "./generation.ts";
 import type { ChatMessage, Prompt } from "./prompt.ts";
 import { createSequence } from "./sequence.ts";

@@ -4,6 +4,8 @@ import type { TokenMatcher } from "../text/constraint.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Engine, Request, Verdict } from "./engine.ts";
 import type { GenerationResult, Part } from "./generation.ts";
+import { adjusts } from "./adjust.ts";
+import { guessToken } from "./guess.ts";
 import { choose } from "./sampler.ts";
 import type { Sampling } from "./sampling.ts";
 import type { Sequence } from "./sequence.ts";
@@ -69,8 +71,23 @@ export async function writeText(w: Writing, emit: (part: Part) => void, signal: 
     return isOver ? "done" : "more";
   };
 
+  const guess = (position: number, ids: Int32Array, logits: Float32Array): number | undefined => {
+    const count = parts.length + position + 2 - sequence.tokens.length;
+    const id = guessToken(ids, logits, sampling, position + 1);
+    return count >= w.maxTokens || w.endIds.has(id) ? undefined : id;
+  };
+  const canGuess = !adjusts(sampling) && sampling.logprobs === undefined && w.minTokens === 0 && matcher === undefined;
+
   let begun = w.started;
-  const request = { ...w.request, sequence, readFrom: Number.MAX_SAFE_INTEGER, read, signal, begun: () => (begun = performance.now()) };
+  const request = {
+    ...w.request,
+    sequence,
+    readFrom: Number.MAX_SAFE_INTEGER,
+    read,
+    signal,
+    begun: () => (begun = performance.now()),
+    ...(canGuess ? { guess } : {}),
+  };
   try {
     if (w.maxTokens > 0) await engine.run(request);
   } finally {

@@ -13,7 +13,10 @@ const native = (instructionSet: string, threads: number): Implementation => ({
     if ("reason" in made) throw new Error(made.reason);
     return made.backend;
   },
-  skips: { attentionBias: "attention and its gradient have kernels of their own" },
+  skips: {
+    attentionBias: "attention and its gradient have kernels of their own",
+    coarseMatmul: "copies are made of weights: src/backends/native/coarse.test.ts",
+  },
   tolerances: {},
   // Activations are rounded to 8 bits where weights are quantised.
   weightTolerance: (format) => (["F32", "F16", "BF16"].includes(format) ? 1e-5 : 2e-2),

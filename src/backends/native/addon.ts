@@ -10,6 +10,8 @@ export interface Addon {
   create(threads: number, set: string): Handle;
   addVector(handle: Handle, numbers: Float32Array | Int32Array): number;
   addMatrix(handle: Handle, type: number, rows: number, inputs: number, experts: number): number;
+  /** Index of a coarse copy of a matrix (native/kernels/coarse.cpp), or -1 where it can have none. */
+  addCoarse(handle: Handle, matrix: number): number;
   /** `sources`: matrix, path or -1 - buffer, offset, rows, 0 for each; resolves to "" or what went wrong. */
   fill(handle: Handle, paths: string[], sources: Float64Array, buffers: Uint8Array[], cancel: Int32Array): Promise<string>;
   progress(handle: Handle): number;

@@ -11,7 +11,7 @@ import type { Backend, Call, LoadedModel, LoadOptions, MemoryReport, Outputs, We
 import { type CacheTable, cacheTables } from "../cache.ts";
 import { type Addon, findAddon, type Handle } from "./addon.ts";
 import { coreFormat, coreLayers, pageCalls } from "./cache.ts";
-import { lower, matrixWeights } from "./lower.ts";
+import { coarseWeights, lower, matrixWeights } from "./lower.ts";
 import type { Lowered, WeightTable } from "./lowering.ts";
 import { loadingWeights } from "./weights.ts";
 import { expectSlot, slotWeights } from "../slots.ts";
@@ -96,6 +96,7 @@ async function loadNative(
     const loading = loadingWeights(addon, handle, weights, isFew);
     filling = await loading.start(
       orders.flatMap((order) => matrixWeights(order, names)),
+      orders.flatMap(coarseWeights),
       signal,
       options.onProgress,
     );

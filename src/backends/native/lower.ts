@@ -18,6 +18,8 @@ export function missingKernels(order: readonly Value[]): string[] {
 const matrixInputs: Readonly<Record<string, number>> = {
   matmul: 1,
   expertMatmul: 1,
+  coarseMatmul: 1,
+  pickedMatmul: 1,
   gather: 0,
   linearCrossEntropy: 1,
   linearCrossEntropyGradient: 1,
@@ -31,6 +33,10 @@ export function matrixWeights(order: readonly Value[], updated: ReadonlySet<stri
     return weight?.op === "weight" && !updated.has(sourceName(weight)) ? [weight] : [];
   });
 }
+
+/** The weights of which `lower` will ask for coarse copies. */
+export const coarseWeights = (order: readonly Value[]): Value[] =>
+  order.flatMap(({ op, inputs }) => (op === "coarseMatmul" && inputs[1]!.op === "weight" ? [inputs[1]!] : []));
 
 export function lower(graph: Graph, weights: WeightTable): Lowered {
   const order = valuesOf(graph);

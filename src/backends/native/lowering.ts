@@ -11,6 +11,8 @@ export interface WeightTable {
   isMatrix(name: string): boolean;
   /** Index of the packed matrix of a weight, and whether its products take quantised activations. */
   matrix(value: Value): { readonly index: number; readonly quantized: boolean };
+  /** Index of the coarse copy of a packed matrix. */
+  coarse(value: Value): number;
   /** Index of the plain numbers of a weight or constant. */
   vector(value: Value): number;
   /** Whether a buffer of this size is small beside what a machine has. */
@@ -116,6 +118,11 @@ export class Lowering {
   matrix(value: Value): { operand: Operand; quantized: boolean } {
     const { index, quantized } = this.weights.matrix(value);
     return { operand: { place: { space: "matrix", index }, shape: [] }, quantized };
+  }
+
+  /** The coarse copy of a packed matrix. */
+  coarse(value: Value): Operand {
+    return { place: { space: "matrix", index: this.weights.coarse(value) }, shape: [] };
   }
 
   /** A buffer that is no value's. */

@@ -84,7 +84,11 @@ export const lowerings: Readonly<Record<string, Lower>> = {
   slice: plain("slice", (value) => [number(value, "axis"), fixed(value.attributes["start"] as Dim)]),
   scatterAdd: plain("scatter_add"),
   crossEntropy: plain("cross_entropy"),
-  routeIds: plain("route_ids"),
+  routeIds(value, l) {
+    // Many are found by the largest of each of at most 8 blocks a chosen one.
+    l.scratch(32 * fixed(value.shape[1]!));
+    l.step("route_ids", [l.operand(value.inputs[0]!), l.operand(value)]);
+  },
   routeWeights: plain("route_weights", (value) => [value.attributes["normalize"] === true ? 1 : 0]),
   combine: plain("combine"),
   pool: plain("pool", (value) => [["mean", "first", "last"].indexOf(String(value.attributes["kind"]))]),
@@ -143,6 +147,27 @@ export const lowerings: Readonly<Record<string, Lower>> = {
   attentionGradient: (value, l) => lowerGradients([value], l),
   rmsNormGradient: (value, l) => lowerGradients([value], l),
   layerNormGradient: (value, l) => lowerGradients([value], l),
+  coarseMatmul(value, l) {
+    const [x, w] = value.inputs as [Value, Value];
+    if (!l.isMatrix(w)) throw new FrugalError("FRUGAL_UNSUPPORTED", "native: coarseMatmul needs a weight that no program updates");
+    l.step("coarse_linear", [l.operand(x), l.quantized(x), l.coarse(w), l.operand(value)]);
+  },
+  pickedMatmul(value, l) {
+    const [x, w, ids] = value.inputs as [Value, Value, Value];
+    if (l.isMatrix(w)) {
+      const { operand, quantized } = l.matrix(w);
+      return l.step("picked_linear", [l.operand(x), quantized ? l.quantized(x) : nothing, operand, l.operand(ids), l.operand(value)]);
+    }
+    // Each row as an expert with one output.
+    const [outputs, width] = w.shape as [Dim, Dim];
+    const result = l.operand(value);
+    l.step("expert_matmul", [
+      l.operand(x),
+      { ...l.operand(w), shape: [outputs, 1, width] },
+      l.operand(ids),
+      { ...result, shape: [...result.shape, 1] },
+    ]);
+  },
   expertMatmul(value, l) {
     const [x, w, ids] = value.inputs as [Value, Value, Value];
     if (!l.isMatrix(w)) return l.step("expert_matmul", [l.operand(x), l.operand(w), l.operand(ids), l.operand(value)]);

@@ -15,11 +15,12 @@ const f32 = 0;
 
 export interface LoadingWeights extends WeightTable {
   /**
-   * Begins to read and pack these on the core's threads, once each, and resolves as soon as they are at it; `filled` settles when they are done.
+   * Begins to read and pack these, and coarse copies of some, on the core's threads, once each, and resolves as soon as they are at it; `filled` settles when they are done.
    * Everything else of loading may go on meanwhile. Bytes done and to do go to `onProgress`.
    */
   start(
     matrices: Iterable<Value>,
+    coarse: Iterable<Value>,
     signal: AbortSignal,
     onProgress?: (done: number, total: number) => void,
   ): Promise<{ readonly filled: Promise<void> }>;
@@ -36,6 +37,7 @@ interface MatrixWeight {
 /** `isFew` as WeightTable has it. */
 export function loadingWeights(addon: Addon, handle: Handle, weights: Weights, isFew: WeightTable["isFew"]): LoadingWeights {
   const matrices = new Map<string, MatrixWeight>();
+  const copies = new Map<string, number>();
   const vectors = new Map<Value | string, number>();
   const vectorValues: Value[] = [];
   const register = (value: Value): void => {
@@ -54,6 +56,18 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights, i
       );
     matrices.set(name, { index, type, weight });
   };
+  const copy = (value: Value): void => {
+    const name = sourceName(value);
+    if (copies.has(name)) return;
+    const index = addon.addCoarse(handle, matrices.get(name)!.index);
+    if (index < 0)
+      throw new FrugalError(
+        "FRUGAL_UNSUPPORTED",
+        `weight "${name}": [${value.shape.join(", ")}] can have no coarse copy; its rows must be whole blocks of 32 numbers`,
+        { weight: name },
+      );
+    copies.set(name, index);
+  };
   return {
     isFew,
     isMatrix: (name) => matrices.has(name),
@@ -61,6 +75,7 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights, i
       const { index, type } = matrices.get(sourceName(value))!;
       return { index, quantized: !floatTypes.has(type) };
     },
+    coarse: (value) => copies.get(sourceName(value))!,
     vector(value) {
       const key = value.op === "weight" ? sourceName(value) : value;
       let index = vectors.get(key);
@@ -70,8 +85,9 @@ export function loadingWeights(addon: Addon, handle: Handle, weights: Weights, i
       }
       return index;
     },
-    async start(values, signal, onProgress) {
+    async start(values, coarse, signal, onProgress) {
       for (const value of values) register(value);
+      for (const value of coarse) copy(value);
       const sources: Sources = { paths: [], buffers: [], numbers: [] };
       let total = 0;
       for (const [name, { index, type, weight }] of matrices) {

@@ -56,6 +56,8 @@ export const kernels = [
   "low_rank_down",
   "low_rank_up",
   "write_slot",
+  "coarse_linear",
+  "picked_linear",
 ] as const;
 export type Kernel = (typeof kernels)[number];
 
