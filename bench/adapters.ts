@@ -1,8 +1,8 @@
 /**
  * `npm run bench:adapters`: texts of many adapters in one batch. Eight texts of 1, 2, 4 and 8 adapters in one batch, against no adapter,
- * one batch an adapter, and an adapter changed for each text; then many adapters in files, asked for as Zipf's law says. Prints one JSON object.
+ * one batch an adapter, and an adapter changed for each text; then many adapters in files, asked for as Zipf's law says. Prints tables; JSON goes to a file.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -10,6 +10,7 @@ import { openLibrary } from "./adapters/library.ts";
 import { measureBatches } from "./adapters/batches.ts";
 import { measureMany } from "./adapters/many.ts";
 import { writeAdapters } from "./adapters/files.ts";
+import { table } from "./adapters/table.ts";
 import { describeMachine } from "./measure/machine.ts";
 
 const usage = `npm run bench:adapters -- --model MODEL [options]
@@ -22,7 +23,7 @@ const usage = `npm run bench:adapters -- --model MODEL [options]
 --slots N         for these (default: 8)
 --requests N      texts written with them (default: 200)
 --threads N       (default: 2)
---json FILE       write the result there too
+--json FILE       write all samples' summaries there
 `;
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -44,7 +45,7 @@ function parse(args: readonly string[]): Readonly<
     requests: text,
     threads: text,
     json: text,
-  };
+  } as const;
   const { values } = parseArgs({ args: [...args], options });
   if (values.model === undefined) throw new TypeError("--model is missing");
   const count = (name: Exclude<keyof typeof options, "model" | "json">, usual: number): number => {
@@ -71,15 +72,15 @@ else {
   try {
     const given = parse(process.argv.slice(2));
     const library = await openLibrary();
-    mkdirSync(folder, { recursive: true });
     // More names than files: what is read and held differs by name, the numbers need not.
     const paths = await writeAdapters(library, given.model, folder, given.rank, Math.max(8, Math.min(32, given.adapters)));
     const batches = await measureBatches(library, { ...given, paths, say });
     const many = given.adapters === 0 ? undefined : await measureMany(library, { ...given, paths, say });
     const { model, rank, tokens, repeat, threads } = given;
-    const result = `${JSON.stringify({ machine: describeMachine(), model, rank, tokens, repeat, threads, batches, many }, undefined, 2)}\n`;
+    const machine = describeMachine();
+    const result = `${JSON.stringify({ machine, model, rank, tokens, repeat, threads, batches, many }, undefined, 2)}\n`;
     if (given.json !== undefined) writeFileSync(given.json, result);
-    process.stdout.write(result);
+    process.stdout.write(`${table(batches, many)}\n`);
   } catch (error) {
     process.exitCode = error instanceof TypeError ? 2 : 1;
     say(`bench: ${(error as Error).message}${error instanceof TypeError ? `\n\n${usage}` : ""}`);

@@ -13,7 +13,7 @@ export interface Setting {
   readonly say: (text: string) => void;
 }
 
-interface Way {
+export interface Way {
   readonly name: string;
   /** Tokens a second of all texts together, after their prompts. */
   readonly tokensPerSecond: Summary;
@@ -29,6 +29,15 @@ const promptOf = (text: number): number[] => Array.from({ length: 32 }, (_, i) =
 /** The adapter of each text where there are so many; 0 is none. */
 const adaptersOf = (distinct: number): (string | undefined)[] =>
   Array.from({ length: texts }, (_, text) => (distinct === 0 ? undefined : `a${text % distinct}`));
+
+export interface Batches {
+  readonly backend: string;
+  readonly texts: number;
+  readonly ways: readonly Way[];
+  readonly lastLoadSeconds: number;
+  /** Whether eight texts of eight adapters wrote what each wrote alone. */
+  readonly sameTokensAsAlone: boolean;
+}
 
 interface Written {
   /** By the median step, and by the fastest, which others on the machine disturb least. */
@@ -55,7 +64,7 @@ async function write(model: Model, names: readonly (string | undefined)[], first
 export async function measureBatches(
   library: Library,
   { model: source, paths, rank, tokens, repeat, threads, say }: Setting,
-): Promise<object> {
+): Promise<Batches> {
   const loading = { threads, sequences: texts, context: 256, cacheTokens: texts * 256, prefixCache: false };
   await using model = await library.load(source, { ...loading, adapterSlots: { count: texts, rank, targets } });
   for (let i = 0; i < texts; i++) await model.adapters.load(`a${i}`, paths[i]!);

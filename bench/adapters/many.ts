@@ -9,6 +9,19 @@ export interface ManySetting extends Setting {
   readonly requests: number;
 }
 
+export interface Many {
+  readonly adapters: number;
+  readonly files: number;
+  readonly slots: number;
+  readonly requests: number;
+  readonly adaptersAskedFor: number;
+  readonly tokensPerSecond: number;
+  readonly tokensPerSecondOfOneAdapter: number;
+  readonly ratio: number;
+  readonly secondsPerLoad: number;
+  readonly megabytes: { readonly withModel: number; readonly withAdapters: number; readonly afterwards: number };
+}
+
 const sequences = 8;
 /** Texts asked for at once. */
 const atOnce = 16;
@@ -39,7 +52,7 @@ async function writeAll(model: Model, names: readonly string[], tokens: number):
 
 const megabytes = (): number => Math.round(process.memoryUsage.rss() / 1e6);
 
-export async function measureMany(library: Library, setting: ManySetting): Promise<object> {
+export async function measureMany(library: Library, setting: ManySetting): Promise<Many> {
   const { model: source, paths, rank, tokens, threads, adapters, slots, requests, say } = setting;
   const loading = { threads, sequences, context: 256, cacheTokens: sequences * 256, prefixCache: false };
   await using model = await library.load(source, { ...loading, adapterSlots: { count: slots, rank, targets } });
