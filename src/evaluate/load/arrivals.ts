@@ -13,9 +13,7 @@ export interface Arrivals {
 /**
  * Milliseconds after the start at which each request is sent, ascending. Gaps are scaled so that the last request comes at count / rate: a
  * seed then changes the order of gaps, not the load.
- * ```ts
- * arrivalTimes({ count: 3, rate: 10, burstiness: 1, seed: 0 }).at(-1) === 300;
- * ```
+ * @example arrivalTimes({ count: 3, rate: 10, burstiness: 1, seed: 0 }).at(-1) === 300;
  */
 export function arrivalTimes({ count, rate, burstiness, seed }: Arrivals): number[] {
   let position = 0;

@@ -27,9 +27,7 @@ export interface PromptMaker {
 
 /**
  * `shared` tokens at the beginning are the same in all prompts. The same seed makes the same prompts.
- * ```ts
- * promptMaker({ kind: "words" }, { count: 8, seed: 0, shared: 0 }).make(0, 3); // three words
- * ```
+ * @example promptMaker({ kind: "words" }, { count: 8, seed: 0, shared: 0 }).make(0, 3); // three words
  */
 export function promptMaker(
   source: PromptSource,
