@@ -275,6 +275,8 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
       totals.generatedTokens += generated;
       totals.guessedTokens += proposed;
       totals.confirmedTokens += accepted;
+      // What a token takes where nothing is proposed: speculation must be faster than this.
+      stepTimes.record(1, milliseconds / Math.max(1, generated));
       deferred!.judged(part.count, tokens.length - known, milliseconds);
       if (!request.ended && Math.floor(first / pageSize) !== Math.floor(sequence.computed / pageSize)) keeper.keep(request);
       tell(began, {
