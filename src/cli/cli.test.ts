@@ -299,7 +299,7 @@ describe("usage", () => {
   test("help everywhere", async () => {
     const { stdout } = await frugal.run(["--help"]);
     const commands = [...stdout.matchAll(/^ {2}(\w+) {2,}/gm)].map(([, name]) => name!);
-    expect(commands.join(" ")).toBe("run logits forward tokenize detokenize embed perplexity bench inspect merge tune train pull");
+    expect(commands.join(" ")).toBe("run logits forward tokenize detokenize embed perplexity bench inspect serve merge tune train pull");
     for (const command of commands) {
       const help = await frugal.run([command, "--help"]);
       expect(help.code).toBe(0);

@@ -150,6 +150,53 @@ const known: readonly (readonly [string, Value, readonly number[]])[] = [
   ["blockQuantize", b.blockDequantize(b.blockQuantize(v(0, 2), { signed: false }), { shape: [2], signed: false }), [0, 2]],
   ["storeHalf", b.storeHalf(f([[1, -2]]), { kind: "bf16" }), [0xc0003f80 | 0]],
   ["loadHalf", b.loadHalf(b.constant(Int32Array.of(0xc0003c00 | 0), [1, 1]), { kind: "f16", channels: 2 }), [1, -2]],
+  // The second row has no slot.
+  [
+    "addLowRank",
+    b.addLowRank(
+      f([
+        [1, 2],
+        [3, 4],
+      ]),
+      f([
+        [1, 1],
+        [2, 3],
+      ]),
+      b.reshape(v(2, 5), { shape: [1, 2, 1] }),
+      b.reshape(v(10, 100), { shape: [1, 1, 2] }),
+      v(1),
+      i(0, -1),
+    ),
+    [71, 702, 3, 4],
+  ],
+  // Scales 4/3 and 2/3 as BF16; the outer levels are 1.5 of them.
+  [
+    "coarseMatmul",
+    b.coarseMatmul(
+      f([
+        [1, -1],
+        [2, 0],
+      ]),
+      f([
+        [2, -2],
+        [1, 1],
+      ]),
+    ),
+    [4.0078125, 0, 4.0078125, 2.00390625],
+  ],
+  [
+    "pickedMatmul",
+    b.pickedMatmul(
+      x,
+      f([
+        [1, 0, 0],
+        [0, 1, 0],
+        [1, 1, 1],
+      ]),
+      b.reshape(i(2, 0, 1, 1), { shape: [2, 2] }),
+    ),
+    [6, 1, 5, 5],
+  ],
   // The second row is at position 1, which the context of length 1 does not hold.
   ["cacheAttention", cached(1), [1, 1]],
 ];
