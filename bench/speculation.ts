@@ -105,7 +105,7 @@ async function main(): Promise<void> {
   const draft = values.draft === undefined ? {} : { draft: values.draft };
   await using model = await load(values.model, { threads, sequences: Math.max(...batches), context: 2048, cacheTokens: 16384, ...draft });
   const { processor, node } = describeMachine();
-  process.stdout.write(`${values.model}; ${processor}; ${model.backend.description}; Node ${node}\n\n`);
+  process.stdout.write(`${values.model.split(/[\\/]/).at(-1)}; ${processor}; ${model.backend.description}; Node ${node}\n\n`);
   const options = { maxTokens, ignoreEnd: true, temperature: Number(values.temperature ?? 0), seed: 7 };
   const rows: Row[] = [];
   for (const kind of ["copy", "edit"] as const)
