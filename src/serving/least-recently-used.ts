@@ -22,6 +22,11 @@ export function leastRecentlyUsed<T>(isDue: (item: T) => boolean): Leaves<T> {
       }
     },
     take() {
+      // What was taken must not be held.
+      if (first > 64 && 2 * first > queue.length) {
+        queue = queue.slice(first);
+        first = 0;
+      }
       while (first < queue.length) {
         const { item, at } = queue[first++]!;
         if (latest.get(item) !== at) continue;
