@@ -6,11 +6,7 @@
 #include <malloc.h>
 #endif
 
-#include <condition_variable>
-#include <deque>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,172 +14,13 @@
 #include "../runtime/calibrate.h"
 #include "../runtime/dispatch.h"
 #include "../runtime/model.h"
+#include "driver.h"
+#include "node-values.h"
 
 namespace {
 
 using frugal::Binding;
 using frugal::Outcome;
-
-struct Job {
-  std::function<void()> work;
-  std::function<void(napi_env, napi_deferred)> settle;
-  napi_deferred deferred = nullptr;
-  std::vector<napi_ref> kept;  // what JS must not collect meanwhile
-  std::atomic<int32_t>* cancel = nullptr;
-};
-
-// Owned by the external that JS holds and by the thread-safe function: a process that exits finalizes them in either order.
-struct Context {
-  std::unique_ptr<frugal::Model> model;
-  std::thread driver;
-  std::mutex mutex;
-  std::condition_variable wake;
-  std::deque<std::unique_ptr<Job>> queue;
-  std::atomic<int32_t>* cancel = nullptr;  // of the job that runs
-  bool ending = false;
-  int pending = 0;  // jobs not settled; this and what follows is touched by the event loop only
-  int owners = 2;
-  napi_threadsafe_function settled = nullptr;
-  std::atomic<int64_t> progress{0};
-
-  void drive() {
-    for (;;) {
-      std::unique_ptr<Job> job;
-      {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return ending || !queue.empty(); });
-        if (ending) return;
-        job = std::move(queue.front());
-        queue.pop_front();
-        cancel = job->cancel;
-      }
-      job->work();
-      {
-        std::lock_guard lock(mutex);
-        cancel = nullptr;
-      }
-      if (napi_call_threadsafe_function(settled, job.get(), napi_tsfn_blocking) == napi_ok) job.release();
-    }
-  }
-  // Stops the job that runs and drops those that wait: nobody is left to hear of them.
-  void end() {
-    {
-      std::lock_guard lock(mutex);
-      ending = true;
-      if (cancel) *cancel = 1;
-    }
-    wake.notify_all();
-    if (driver.joinable()) driver.join();
-  }
-  void let_go() {
-    if (--owners == 0) delete this;
-  }
-};
-
-napi_value fail(napi_env env, const char* message) {
-  napi_throw_error(env, "FRUGAL_NATIVE", message);
-  return nullptr;
-}
-
-void settle(napi_env env, napi_value, void* data, void* raw) {
-  auto* context = static_cast<Context*>(data);
-  std::unique_ptr<Job> job(static_cast<Job*>(raw));
-  if (!env) return;
-  for (napi_ref ref : job->kept) napi_delete_reference(env, ref);
-  if (--context->pending == 0) napi_unref_threadsafe_function(env, context->settled);
-  job->settle(env, job->deferred);
-}
-
-// Arguments.
-struct Arguments {
-  napi_env env;
-  napi_value value[8];
-  size_t count = 8;
-  Arguments(napi_env e, napi_callback_info info) : env(e) { napi_get_cb_info(e, info, &count, value, nullptr, nullptr); }
-  Context* context() const {
-    void* p = nullptr;
-    if (count < 1 || napi_get_value_external(env, value[0], &p) != napi_ok) return nullptr;
-    auto* c = static_cast<Context*>(p);
-    return c && c->model ? c : nullptr;
-  }
-  int64_t integer(size_t i) const {
-    int64_t v = 0;
-    if (i < count) napi_get_value_int64(env, value[i], &v);
-    return v;
-  }
-};
-
-std::string text(napi_env env, napi_value value) {
-  size_t length = 0;
-  if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) return {};
-  std::string s(length, '\0');
-  napi_get_value_string_utf8(env, value, s.data(), length + 1, &length);
-  return s;
-}
-
-struct Typed {
-  void* data = nullptr;
-  size_t count = 0, bytes = 0;
-};
-bool typed(napi_env env, napi_value value, Typed& t) {
-  bool is = false;
-  if (napi_is_typedarray(env, value, &is) != napi_ok || !is) return false;
-  napi_typedarray_type type;
-  if (napi_get_typedarray_info(env, value, &type, &t.count, &t.data, nullptr, nullptr) != napi_ok) return false;
-  const size_t size = type == napi_float64_array || type == napi_bigint64_array || type == napi_biguint64_array ? 8
-                      : type == napi_int16_array || type == napi_uint16_array                                   ? 2
-                      : type == napi_int8_array || type == napi_uint8_array || type == napi_uint8_clamped_array ? 1
-                                                                                                                : 4;
-  t.bytes = t.count * size;
-  return t.count == 0 || t.data != nullptr;
-}
-bool whole_numbers(napi_env env, napi_value value, std::vector<int32_t>& numbers) {
-  Typed t;
-  if (!typed(env, value, t) || t.bytes != t.count * 4) return false;
-  numbers.assign(static_cast<const int32_t*>(t.data), static_cast<const int32_t*>(t.data) + t.count);
-  return true;
-}
-std::vector<napi_value> list(napi_env env, napi_value value) {
-  uint32_t n = 0;
-  std::vector<napi_value> items;
-  if (napi_get_array_length(env, value, &n) != napi_ok) return items;
-  items.resize(n);
-  for (uint32_t i = 0; i < n; ++i) napi_get_element(env, value, i, &items[i]);
-  return items;
-}
-napi_value number(napi_env env, double v) {
-  napi_value value;
-  napi_create_double(env, v, &value);
-  return value;
-}
-napi_value string(napi_env env, const std::string& s) {
-  napi_value value;
-  napi_create_string_utf8(env, s.data(), s.size(), &value);
-  return value;
-}
-void keep(napi_env env, Job& job, napi_value value) {
-  napi_ref ref;
-  if (napi_create_reference(env, value, 1, &ref) == napi_ok) job.kept.push_back(ref);
-}
-const std::atomic<int32_t>* flag(napi_env env, Job& job, napi_value value) {
-  Typed t;
-  if (!typed(env, value, t) || t.bytes < 4) return nullptr;
-  keep(env, job, value);
-  return job.cancel = static_cast<std::atomic<int32_t>*>(t.data);
-}
-
-napi_value enqueue(napi_env env, napi_value external, Context* context, std::unique_ptr<Job> job) {
-  napi_value promise;
-  napi_create_promise(env, &job->deferred, &promise);
-  keep(env, *job, external);
-  if (context->pending++ == 0) napi_ref_threadsafe_function(env, context->settled);
-  {
-    std::lock_guard lock(context->mutex);
-    context->queue.push_back(std::move(job));
-  }
-  context->wake.notify_one();
-  return promise;
-}
 
 // sets() -> names of the kernel sets this processor runs, best first.
 napi_value sets(napi_env env, napi_callback_info) {
