@@ -26,8 +26,10 @@ export function checkTokens(
 }
 
 /** Too many wait: when to try again. */
-export const busy = (queue: number, seconds: number): FrugalError =>
-  new FrugalError("FRUGAL_BUSY", `engine: ${queue} texts wait already, as many as may; try again in ${Math.ceil(seconds)} s`, {
+export function busy(queue: number, seconds: number): FrugalError {
+  const retryAfterSeconds = Math.max(1, Math.ceil(seconds));
+  return new FrugalError("FRUGAL_BUSY", `engine: ${queue} texts wait already, as many as may; try again in ${retryAfterSeconds} s`, {
     queue,
-    retryAfterSeconds: Math.max(1, Math.ceil(seconds)),
+    retryAfterSeconds,
   });
+}
