@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import type { Constraint } from "../text/constraint.ts";
+import type { CallsWanted } from "../text/hold-calls.ts";
 import { type FunctionTool, parseToolCalls, type ToolCall, type ToolChoice, toolConstraint } from "../text/tools.ts";
 import { type Fields, flag, type Maybe, record } from "./schema.ts";
 
@@ -45,8 +46,8 @@ export interface ToolUse {
   readonly constraint: Constraint | undefined;
   /** Calls in a text, where it is nothing else. */
   calls(text: string): readonly ToolCall[] | undefined;
-  /** Whether a text that begins so may yet turn out to be calls. */
-  mayCall(text: string): boolean;
+  /** Whether its texts may be calls. */
+  readonly wanted: CallsWanted;
 }
 
 /** @throws FRUGAL_BAD_ARGUMENT for a choice that is not among the tools. */
@@ -62,16 +63,9 @@ export function toolUse({ tools, tool_choice: choice, parallel_tool_calls: paral
       const found = names.length === 0 ? undefined : parseToolCalls(text, names);
       return parallel === false ? found?.slice(0, 1) : found;
     },
-    mayCall(text) {
-      if (names.length === 0) return false;
-      const start = text.trimStart();
-      return beginnings.some((beginning) => start.startsWith(beginning) || beginning.startsWith(start));
-    },
+    wanted: names.length === 0 ? "none" : "may",
   };
 }
-
-/** How a text of calls begins. */
-const beginnings: readonly string[] = ["{", "[", "<tool_call>", "```", "<|python_tag|>"];
 
 /** A call as answers have it. */
 export interface AnsweredCall {

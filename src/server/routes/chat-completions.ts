@@ -4,6 +4,7 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { z } from "zod";
 import type { GenerateOptions } from "../../serving/writer.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
+import { holdCalls } from "../../text/hold-calls.ts";
 import { answerId, seconds, timingsOf, usageOf } from "../answer.ts";
 import type { ServerContext, ServerEnv } from "../context.ts";
 import { HttpError } from "../errors.ts";
@@ -173,8 +174,8 @@ async function stream(context: ServerContext, scope: RequestScope, answer: Answe
 
   const waiting: object[][] = answer.texts.map(() => []);
   const begun = answer.texts.map(() => false);
-  /** What may yet turn out to be calls of tools; undefined once it cannot. */
-  const held: (string | undefined)[] = answer.texts.map(() => "");
+  /** What may yet turn out to be calls of tools. */
+  const holds = answer.texts.map(() => holdCalls(answer.tools.wanted));
   const logprobs = (index: number): string => {
     const content = waiting[index]!;
     if (content.length === 0) return "null";
@@ -192,16 +193,12 @@ async function stream(context: ServerContext, scope: RequestScope, answer: Answe
     part(index, part) {
       begin(index);
       if (answer.wantsLogprobs) waiting[index]!.push(chatLogprob(answer.tokenizer, part));
-      const before = held[index];
-      if (before === undefined) return say(index, part.text);
-      const text = before + part.text;
-      held[index] = answer.tools.mayCall(text) ? text : undefined;
-      if (held[index] === undefined) say(index, text);
+      say(index, holds[index]!.push(part.text));
     },
     finished(index, result) {
       begin(index);
       const calls = answer.tools.calls(result.text)?.map(answeredCall);
-      if (calls === undefined) say(index, held[index] ?? "");
+      if (calls === undefined) say(index, holds[index]!.isHolding() ? result.text : "");
       else choice(index, JSON.stringify({ tool_calls: calls.map((call, i) => ({ index: i, ...call })) }), logprobs(index), "null");
       const reason = calls === undefined ? result.finishReason : "tool_calls";
       choice(index, "{}", logprobs(index), `"${reason}"`, `,"timings":${JSON.stringify(timingsOf(result))}`);
