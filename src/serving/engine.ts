@@ -242,6 +242,7 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
         outputRows: reads.length,
         decodeRows: written.length,
         draftRows: written.reduce((sum, { count }) => sum + count - 1, 0),
+        roundTokens: 0,
       });
     }
     lastEnded = began + milliseconds;
@@ -275,7 +276,6 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
       totals.generatedTokens += generated;
       totals.guessedTokens += proposed;
       totals.confirmedTokens += accepted;
-      // What a token takes where nothing is proposed: speculation must be faster than this.
       stepTimes.record(1, milliseconds / Math.max(1, generated));
       deferred!.judged(part.count, tokens.length - known, milliseconds);
       if (!request.ended && Math.floor(first / pageSize) !== Math.floor(sequence.computed / pageSize)) keeper.keep(request);
@@ -285,7 +285,8 @@ export function createEngine(loaded: LoadedModel, limits: EngineLimits, tables: 
         sequences: 1,
         outputRows: reads.length,
         decodeRows: 1,
-        draftRows: part.count - 1,
+        draftRows: 0,
+        roundTokens: generated,
       });
     } catch (error) {
       step = undefined;

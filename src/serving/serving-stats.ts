@@ -44,6 +44,8 @@ export interface StepReport {
   readonly decodeRows: number;
   /** Rows of proposed tokens. */
   readonly draftRows: number;
+  /** Of a round of the deferred head, whose rows are computed one after the other: the tokens it brought. 0 for other steps. */
+  readonly roundTokens: number;
   /** Between the run before and this one, where there was one: choosing tokens and planning. */
   readonly overheadMilliseconds: number;
 }

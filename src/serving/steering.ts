@@ -29,10 +29,12 @@ export function createSteering(engine: Steered): Steering {
   function listen(): void {
     if (isListening) return;
     isListening = true;
-    engine.onStep(({ rows, decodeRows, draftRows, milliseconds }) => {
+    engine.onStep(({ rows, decodeRows, draftRows, roundTokens, milliseconds }) => {
       promised = 0;
       writing = Math.max(1, decodeRows);
-      if (rows === decodeRows + draftRows) times.record(rows, milliseconds);
+      // Where the head is put off, a token takes its share of the round: that is what proposals must be faster than.
+      if (roundTokens > 0) times.record(1, milliseconds / roundTokens);
+      else if (rows === decodeRows + draftRows) times.record(rows, milliseconds);
     });
   }
   const counted = (ids: readonly number[]): readonly number[] => {
