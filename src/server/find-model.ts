@@ -25,7 +25,7 @@ export function findModel({ models }: ServerContext, name: string | null | undef
   const near = nearest(name, names);
   throw new HttpError(
     404,
-    `model: there is no ${JSON.stringify(name.slice(0, 200))}; ${near === undefined ? `there are ${names.slice(0, 20).join(", ")}` : `did you mean ${near}?`}`,
+    `model: there is no ${JSON.stringify(name.slice(0, 200))}; ${near === undefined ? `ask for ${["default", ...names.slice(0, 20)].join(" or ")}` : `did you mean ${near}?`}`,
     { code: "model_not_found", param: "model" },
   );
 }
