@@ -146,7 +146,7 @@ describe("formats", () => {
 test("where too many wait, more are refused with 429 and when to come again; the others are answered", async () => {
   await using small = await serveStories({}, { sequences: 1, queue: 2 });
   const answers = await Promise.all(
-    Array.from({ length: 8 }, () => small.post("/v1/completions", { prompt: "Once", max_tokens: 30, ignore_eos: true, temperature: 0 })),
+    Array.from({ length: 8 }, () => small.post("/v1/completions", { prompt: "Once", max_tokens: 200, ignore_eos: true, temperature: 0 })),
   );
   const refused = answers.filter(({ status }) => status === 429);
   expect(refused.length).toBeGreaterThanOrEqual(4);
