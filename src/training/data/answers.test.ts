@@ -1,12 +1,16 @@
 /** Answers are found in every published template, and nothing but answers. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { sharedData } from "../../../testing/shared.ts";
 import { type ChatMessage, chatTemplate, encodeChat, fallbackTemplate, templateTokens } from "../../text/chat-template.ts";
 import { tokenizerFromJson } from "../../text/from-json.ts";
 import type { Tokenizer } from "../../text/tokenizer.ts";
 import { answerEncoder } from "./answers.ts";
+
+// Some templates write the time of day, which must be the same whenever they are asked.
+beforeEach(() => void vi.useFakeTimers({ toFake: ["Date"], now: 0 }));
+afterEach(() => void vi.useRealTimers());
 
 const templates = sharedData("tokenizers/chat-templates");
 const names = existsSync(templates.path) ? readdirSync(templates.path).filter((name) => name.endsWith(".jinja")) : [];
