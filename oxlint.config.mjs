@@ -12,19 +12,19 @@ const layers = [
   ["training", "serving", "federated"],
   ["techniques"],
   ["budget", "evaluate"],
-  ["server", "ai-sdk"],
+  ["server", "ai-sdk", "browser"],
   ["cli"],
 ];
 
 const tests = "*.test.ts";
 // Where the operating system may be seen: everything else also runs in browsers.
 const rankFiles = ["src/training/collectives/workers.ts", "src/training/collectives/mpi.ts"];
-const systemFiles = ["src/backends/native/**", "src/formats/files.ts", ...rankFiles, "src/cli/**", "src/server/**"];
+const systemFiles = ["src/backends/native/**", "src/backends/wasm/node.ts", "src/formats/files.ts", ...rankFiles, "src/cli/**", "src/server/**"];
 const systemGlobals = ["process", "Buffer", "require", "module", "__dirname", "__filename", "global", "setImmediate"];
 
 const systemImports = {
   regex: "^node:",
-  message: "only backends/native, formats/files.ts, training/collectives (workers.ts, mpi.ts), server and cli may import node: modules",
+  message: "only backends/native, backends/wasm/node.ts, formats/files.ts, training/collectives (workers.ts, mpi.ts), server and cli may import node: modules",
 };
 const outsideImports = (up) => ({ regex: `^${up}\\.\\./`, message: "src may not import from outside src; only tests import testing/" });
 const publicImports = (up) => ({ regex: `^${up}[^/]+\\.ts$`, message: "the public API stands above every layer; import the layer itself" });
@@ -51,6 +51,9 @@ function layerOverrides(folder, row) {
       { files: [`${inner}*.ts`], rules: restrict([...always, outsideImports(up), ...(seesSystem ? [] : [systemImports])]) },
       ...(folder === "backends" && depth > 1
         ? [{ files: [`src/backends/native/${"*/".repeat(depth - 2)}*.ts`], rules: restrict([...always, outsideImports(up)]) }]
+        : []),
+      ...(folder === "backends" && depth === 2
+        ? [{ files: ["src/backends/wasm/node.ts"], rules: restrict([...always, outsideImports(up)]) }]
         : []),
       ...(folder === "formats" && depth === 1
         ? [{ files: ["src/formats/files.ts"], rules: restrict([...always, outsideImports(up)]) }]
