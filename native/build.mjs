@@ -4,6 +4,8 @@
 //   --test              the tests of native/test as the program kernel-test, instead of the module for Node
 //   --fuzz              the fuzz target of native/test/fuzz as the program fuzz (clang only)
 //   --folder NAME       into build/NAME
+//   --target TRIPLE     for another machine: aarch64-linux-gnu (clang with the libraries of that system, or its g++), or one of zig's where CXX
+//                       is zig ("zig c++"), as aarch64-macos; tests are linked statically, so that an emulator runs them
 // Warnings are errors in all of these and in continuous integration, not where a user builds with a compiler nobody has tried.
 // Prints one line a problem and exits 1; the rest of Frugal then runs on the reference backend.
 import { execFile, spawnSync } from "node:child_process";
@@ -11,34 +13,30 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync,
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { architectureOf, commonFlags, compilerKind, kernelFlags, kernelSets } from "./sets.mjs";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const options = readOptions(process.argv.slice(2));
 const output = join(root, "build", options.folder);
 
-const compilers = ["clang++", "clang++-19", "clang++-18", "clang++-17", "clang++-16", "clang++-15", "clang++-14", "g++", "c++"];
-const compiler = [process.env.CXX, ...compilers].find((name) => name && spawnSync(name, ["--version"]).status === 0);
-if (!compiler) stop(`no C++ compiler found (looked for ${compilers.join(", ")}); install clang or g++ for the fast backend`);
-const clang = /clang/.test(compiler) || /clang/.test(String(spawnSync(compiler, ["--version"]).stdout));
-if (options.product === "fuzz" && !clang) stop(`the fuzz target needs clang, not ${compiler}`);
+const { target } = options;
+const compilers = ["clang++", "clang++-19", "clang++-18", "clang++-17", "clang++-16", "clang++-15", "clang++-14"];
+const own = target === undefined ? ["g++", "c++"] : [`${target}-g++`];
+const said = (command) => spawnSync(command[0], [...command.slice(1), "--version"], { encoding: "utf8" });
+const found = [process.env.CXX, ...compilers, ...own].filter(Boolean).find((name) => said(name.split(" ")).status === 0);
+if (!found) stop(`no C++ compiler found (looked for ${[...compilers, ...own].join(", ")}); install clang or g++ for the fast backend`);
+const [compiler, ...before] = found.split(" ");
+const kind = compilerKind(found, said(found.split(" ")).stdout);
+const clang = kind !== "gcc";
+if (options.product === "fuzz" && !clang) stop(`the fuzz target needs clang, not ${found}`);
+if (target !== undefined) before.push(...{ zig: ["-target", target], clang: [`--target=${target}`], gcc: [] }[kind]);
 const headers = [join(dirname(dirname(process.execPath)), "include", "node"), "/usr/include/node", "/usr/local/include/node"].find(
   (folder) => existsSync(join(folder, "node_api.h")),
 );
 if (!headers) stop(`node_api.h not found beside ${process.execPath}; install Node's headers`);
 
-// Kernels are compiled once for each instruction set, in a namespace of their own; no contraction, so that all sets round as written.
-// The set that every processor runs comes first: were a function merged across objects after all, the linker would keep this one.
-const sets = {
-  portable: [],
-  ...(process.arch === "x64" && {
-    avx2: ["-mavx2", "-mfma", "-mf16c", "-mbmi2"],
-    avx512: [
-      ..."-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -mbmi2 -mprefer-vector-width=512".split(" "),
-      // GCC 12's own AVX-512 headers read a variable before it is set (GCC bug 105593).
-      ...(clang ? [] : ["-Wno-uninitialized", "-Wno-maybe-uninitialized"]),
-    ],
-  }),
-};
+// Kernels are compiled once for each instruction set, in a namespace of their own.
+const sets = kernelSets(target === undefined ? process.arch : architectureOf(target), kind);
 const strict = options.sanitize || options.product !== "frugal.node" || options.folder !== "" || process.env.CI;
 const sanitizers = {
   // Coverage counters cost tests little, and the fuzz target shares the objects.
@@ -46,14 +44,11 @@ const sanitizers = {
   thread: "-fsanitize=thread",
 }[options.sanitize];
 const common = [
-  ..."-std=c++20 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-psabi".split(" "),
-  ...(strict ? ["-Werror"] : []),
-  ...(clang ? [] : ["-Wno-unknown-pragmas", "-Wno-class-memaccess"]),
+  ...commonFlags(kind, { strict }),
   ...(sanitizers
     ? [sanitizers, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", clang ? "-gline-tables-only" : "-g1", "-O1"]
     : ["-O3"]),
 ];
-const kernelFlags = [...common, "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-fno-math-errno"];
 
 const sources = (folder) =>
   readdirSync(join(root, folder))
@@ -70,7 +65,7 @@ const products = {
 };
 const core = () => [
   ...Object.entries(sets).flatMap(([set, flags]) =>
-    sources("kernels").map((file) => unit(file, [...kernelFlags, ...flags, `-DFRUGAL_ISA=${set}`], `.${set}`)),
+    sources("kernels").map((file) => unit(file, [...common, ...kernelFlags, ...flags, `-DFRUGAL_ISA=${set}`], `.${set}`)),
   ),
   ...sources("runtime").map((file) => unit(file, common)),
 ];
@@ -80,7 +75,7 @@ const units = options.sanitize === "thread" ? threadUnits() : [...core(), ...pro
 mkdirSync(output, { recursive: true });
 const age = (file) => statSync(file).mtimeMs;
 const stampFile = ({ object }) => join(output, object.replace(/o$/, "flags"));
-const stampOf = ({ flags }) => `${compiler} ${flags.join(" ")}`;
+const stampOf = ({ flags }) => [found, ...before, ...flags].join(" ");
 const outdated = (unit) => {
   const path = join(output, unit.object),
     dependencies = path.replace(/o$/, "d");
@@ -94,9 +89,9 @@ const outdated = (unit) => {
 const compile = (unit) =>
   new Promise((done, failed) => {
     const path = join(output, unit.object);
-    const words = [...unit.flags, "-MMD", "-MF", path.replace(/o$/, "d"), "-c", join(root, unit.file), "-o", path];
+    const words = [...before, ...unit.flags, "-MMD", "-MF", path.replace(/o$/, "d"), "-c", join(root, unit.file), "-o", path];
     execFile(compiler, words, { maxBuffer: 1 << 26 }, (error, _, stderr) => {
-      if (error) return failed(new Error(`${unit.file} does not compile with ${compiler}\n${stderr.slice(0, 8000)}`));
+      if (error) return failed(new Error(`${unit.file} does not compile with ${found}\n${stderr.slice(0, 8000)}`));
       if (stderr) console.error(stderr);
       writeFileSync(stampFile(unit), stampOf(unit));
       done();
@@ -113,36 +108,41 @@ try {
       for (let next = waiting.pop(); next; next = waiting.pop()) await compile(next);
     }),
   );
-  const target = join(output, options.product);
-  if (total > 0 || !existsSync(target) || units.some(({ object }) => age(join(output, object)) > age(target))) {
-    const shared =
-      options.product === "frugal.node" ? (process.platform === "darwin" ? ["-shared", "-undefined", "dynamic_lookup"] : ["-shared"]) : [];
+  const product = join(output, options.product);
+  if (total > 0 || !existsSync(product) || units.some(({ object }) => age(join(output, object)) > age(product))) {
+    const darwin = target === undefined ? process.platform === "darwin" : /macos|darwin/.test(target);
+    const shared = options.product === "frugal.node" ? ["-shared", ...(darwin ? ["-undefined", "dynamic_lookup"] : [])] : [];
+    const alone = target !== undefined && options.product !== "frugal.node" && !darwin ? ["-static"] : [];
     const checks = sanitizers
       ? [options.product === "fuzz" ? sanitizers.replace("-no-link", "") : sanitizers.replace(",fuzzer-no-link", "")]
       : [];
-    const words = [...units.map(({ object }) => join(output, object)), ...checks, "-pthread", ...shared, "-o", `${target}.part`];
-    const linked = spawnSync(compiler, words, { encoding: "utf8" });
+    const objects = units.map(({ object }) => join(output, object));
+    const linked = spawnSync(compiler, [...before, ...objects, ...checks, "-pthread", ...shared, ...alone, "-o", `${product}.part`], {
+      encoding: "utf8",
+    });
     if (linked.status !== 0) throw new Error(`linking failed\n${linked.stderr}`);
-    renameSync(`${target}.part`, target);
+    renameSync(`${product}.part`, product);
   }
-  const place = resolve(target).replace(`${dirname(root)}/`, "");
-  console.log(`native: ${place} is ready (${compiler}, ${Object.keys(sets).join(", ")}; ${total} of ${units.length} files compiled)`);
+  const place = resolve(product).replace(`${dirname(root)}/`, "");
+  console.log(`native: ${place} is ready (${found}, ${Object.keys(sets).join(", ")}; ${total} of ${units.length} files compiled)`);
 } catch (error) {
   stop(error.message);
 }
 
 function readOptions(words) {
-  const read = { sanitize: undefined, product: "frugal.node", folder: undefined };
+  const read = { sanitize: undefined, product: "frugal.node", folder: undefined, target: undefined };
   for (let word = words.shift(); word !== undefined; word = words.shift()) {
     if (word === "--sanitize") read.sanitize = "address";
     else if (word === "--sanitize=thread") read.sanitize = "thread";
     else if (word === "--test") read.product = "kernel-test";
     else if (word === "--fuzz") [read.product, read.sanitize] = ["fuzz", "address"];
     else if (word === "--folder" && /^[\w-]+$/.test(words[0] ?? "")) read.folder = words.shift();
-    else stop(`build: unknown option "${word}"; there are --sanitize[=thread], --test, --fuzz and --folder NAME`);
+    else if (word === "--target" && /^[\w.-]+$/.test(words[0] ?? "")) read.target = words.shift();
+    else stop(`build: unknown option "${word}"; there are --sanitize[=thread], --test, --fuzz, --folder NAME and --target TRIPLE`);
   }
   if (read.sanitize === "thread" && read.product !== "kernel-test") stop("build: --sanitize=thread is for --test");
-  read.folder ??= read.sanitize ?? "";
+  // Another machine's objects never mix with this one's.
+  read.folder ??= [read.sanitize, read.target].filter(Boolean).join("-");
   return read;
 }
 
