@@ -5,7 +5,7 @@ import { readJsonFile } from "./directory.ts";
 import { exists, joinPath, kindOf, listDirectory, makeDirectory, openFile, writeWhole } from "./files.ts";
 import { type PeftConfig, readPeftConfig } from "./peft-config.ts";
 import { peftJson } from "./peft-json.ts";
-import { writeSafetensors } from "./safetensors-write.ts";
+import { encodeSafetensors, writeSafetensors } from "./safetensors-write.ts";
 import { readSafetensors } from "./safetensors.ts";
 import type { TensorToWrite } from "./sink.ts";
 
@@ -77,21 +77,32 @@ async function noTensors(path: string, wanted: string): Promise<FrugalError> {
   );
 }
 
-/**
- * Writes an adapter that PEFT loads. Each file appears whole or not at all, the configuration last. Rejects with FRUGAL_NO_SPACE.
- * `metadata` goes into the tensors' file.
- */
-export async function writePeft(
-  directory: string,
-  contents: {
-    readonly config: PeftConfig;
-    /** Under the names that PEFT gives them, "base_model.model." included. */
-    readonly tensors: readonly TensorToWrite[];
-    readonly metadata?: ReadonlyMap<string, string>;
-  },
-): Promise<void> {
+export interface PeftContents {
+  readonly config: PeftConfig;
+  /** Under the names that PEFT gives them, "base_model.model." included. */
+  readonly tensors: readonly TensorToWrite[];
+  /** Goes into the tensors' file. */
+  readonly metadata?: ReadonlyMap<string, string>;
+}
+
+/** An adapter's files in memory, as PEFT names them. */
+export interface PeftFiles {
+  readonly "adapter_config.json": string;
+  readonly "adapter_model.safetensors": Uint8Array;
+}
+
+const metadataOf = ({ metadata }: PeftContents): Map<string, string> => new Map([["format", "pt"], ...(metadata ?? [])]);
+const configText = ({ config }: PeftContents): string => `${JSON.stringify(peftJson(config), undefined, 2)}\n`;
+
+/** Writes an adapter that PEFT loads. Each file appears whole or not at all, the configuration last. Rejects with FRUGAL_NO_SPACE. */
+export async function writePeft(directory: string, contents: PeftContents): Promise<void> {
   await makeDirectory(directory);
-  const metadata = new Map([["format", "pt"], ...(contents.metadata ?? [])]);
-  await writeSafetensors(joinPath(directory, tensorsName), contents.tensors, metadata);
-  await writeWhole(joinPath(directory, configName), `${JSON.stringify(peftJson(contents.config), undefined, 2)}\n`);
+  await writeSafetensors(joinPath(directory, tensorsName), contents.tensors, metadataOf(contents));
+  await writeWhole(joinPath(directory, configName), configText(contents));
+}
+
+/** The same files where there is no file system. */
+export async function encodePeft(contents: PeftContents): Promise<PeftFiles> {
+  const tensors = await encodeSafetensors(contents.tensors, metadataOf(contents));
+  return { [configName]: configText(contents), [tensorsName]: tensors };
 }

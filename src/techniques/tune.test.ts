@@ -303,3 +303,25 @@ test("losses.jsonl and the curve lie beside the result", async () => {
   expect(lines.map((line) => (JSON.parse(line) as { loss: number }).loss)).toEqual(losses);
   expect(readFileSync(join(out, "curve.svg"), "utf8")).toMatch(/^<svg /);
 });
+
+describe("without a folder", () => {
+  test.each(["lora", "dora", "ia3"])("%s: the adapter's files are those that a folder gets", async (name) => {
+    const { make, example } = tuningTechniques[name]!;
+    const out = place(`beside-${name}`);
+    const written = await tune(tinyModel, rows, make(example), { ...options, out });
+    const kept = await tune(tinyModel, rows, make(example), options);
+    const files = await kept.adapter();
+    expect(files["adapter_config.json"]).toBe(readFileSync(join(out, "adapter_config.json"), "utf8"));
+    expect(Buffer.compare(files["adapter_model.safetensors"], readFileSync(join(out, "adapter_model.safetensors")))).toBe(0);
+    await expect(written.adapter()).rejects.toThrow(/the adapter is in .*, not in memory/);
+  });
+
+  test.each([
+    ["full", undefined, /all weights together are no adapter of PEFT's/],
+    ["adapters", techniques.adapters({}), /what "adapters" trains is no adapter of PEFT's; read the result's weights/],
+  ])("%s: there is no adapter, but the weights", async (_, technique, message) => {
+    const result = await tune(tinyModel, rows, technique, options);
+    expect(result.weights.size).toBeGreaterThan(0);
+    await expect(result.adapter()).rejects.toThrow(message);
+  });
+});

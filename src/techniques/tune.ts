@@ -3,20 +3,22 @@ import { type BackendName, chooseBackend } from "../backends/choose.ts";
 import type { Backend } from "../backends/backend.ts";
 import { openFile, realPath } from "../formats/files.ts";
 import type { JsonObject } from "../formats/json.ts";
+import type { PeftFiles } from "../formats/peft.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { openModel } from "../models/index.ts";
 import { type HubSettings, openCheckpoint, type OpenProgress } from "../models/open-checkpoint.ts";
-import { startAwaitable } from "../tensor/awaitable.ts";
+import { type Awaitable, startAwaitable } from "../tensor/awaitable.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { checkOptions } from "../tensor/options.ts";
 import { bytesSource, type ByteSource } from "../tensor/source.ts";
 import type { ParallelOptions } from "../training/parallel/data-parallel.ts";
 import { settingShapes, type TrainingSettings } from "../training/recipe.ts";
 import type { TuningTechnique } from "../training/technique.ts";
-import { startTuning, type Tuning } from "../training/tune.ts";
+import type { TrainingProgress } from "../training/run.ts";
+import { startTuning, type TuneResult as TrainedResult } from "../training/tune.ts";
 import { tuningTechnique } from "./index.ts";
 import { startFrom, techniqueOf } from "./start-from.ts";
-import { resultWriter } from "./tuned-files.ts";
+import { adapterFiles, resultWriter } from "./tuned-files.ts";
 import { openAdapter } from "./tuning/open-adapter.ts";
 
 /** JSONL files, or the rows themselves: {"messages"}, {"prompt", "completion"}, {"text"}, {"ids"}; {"prompt", "chosen", "rejected"} for preferences. */
@@ -42,6 +44,18 @@ export interface TuneOptions extends TrainingSettings {
   readonly parallel?: ParallelOptions;
   readonly signal?: AbortSignal;
 }
+
+/** What `tune` gives in the end. */
+export interface TuneResult extends TrainedResult {
+  /**
+   * Where nothing was written: the adapter as PEFT's files in memory, for `model.adapters.load` and for who saves them. Rejects with
+   * FRUGAL_UNSUPPORTED where the technique makes none, FRUGAL_BAD_ARGUMENT where `out` has it.
+   */
+  adapter(): Promise<PeftFiles>;
+}
+
+/** Iterate over the steps, or await the whole. */
+export type Tuning = Awaitable<TrainingProgress, TuneResult>;
 
 const ownOptions: readonly (keyof Omit<TuneOptions, keyof TrainingSettings>)[] = [
   "evaluation",
@@ -69,6 +83,7 @@ const ownOptions: readonly (keyof Omit<TuneOptions, keyof TrainingSettings>)[] =
  * for await (const { step, loss } of training) console.log(step, loss);
  * const { losses, trainableParameters } = await training;
  * ```
+ * Without `out` nothing is written and no file system is needed; `await (await training).adapter()` has the adapter's files.
  */
 export function tune(
   model: string | { readonly base: BaseModel },
@@ -87,20 +102,31 @@ export function tune(
         files.push(...opened);
         return opened;
       };
+      const job = await jobFor(base, technique, options);
+      let adapter: Promise<PeftFiles> | undefined;
       const training = startTuning({
-        ...(await jobFor(base, technique, options)),
+        ...job,
+        // Made at once, for it reads the base too; whoever asks is told if that failed.
+        async onTrained(tuned) {
+          adapter = adapterFiles({ checkpoint: base.opened.checkpoint, model: base.model }, job.technique, tuned);
+          await adapter.catch(() => undefined);
+        },
         data: await sources(examples, "examples"),
         evaluation: options.evaluation === undefined ? undefined : await sources(options.evaluation, "evaluation"),
         signal,
       });
       for await (const progress of training) emit(progress);
-      return await training;
+      const result = await training;
+      return { ...result, adapter: () => adapter ?? Promise.reject(inFolder(options.out!)) };
     } finally {
       await Promise.all(files.map((file) => file.close()));
       await close();
     }
   }, options.signal);
 }
+
+const inFolder = (out: string): FrugalError =>
+  new FrugalError("FRUGAL_BAD_ARGUMENT", `tune: the adapter is in ${out}, not in memory; open it there, or tune without out`, { out });
 
 async function openBase(
   source: string,

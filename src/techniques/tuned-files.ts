@@ -6,13 +6,15 @@ import type { TensorToWrite } from "../formats/sink.ts";
 import type { Checkpoint, Model } from "../models/family.ts";
 import { tensorsWith } from "../models/write-back.ts";
 import { storedBytes } from "../tensor/format.ts";
+import { FrugalError } from "../tensor/error.ts";
 import { formatByName } from "../tensor/formats/index.ts";
 import { size } from "../tensor/shape.ts";
 import type { TuningTechnique } from "../training/technique.ts";
 import type { Trainable } from "../training/trainable.ts";
 import type { Tuned } from "../training/tune.ts";
 import { hasPeftFile, tunedAdapter } from "./tuned-adapter.ts";
-import { writePeftAdapter } from "./tuning/peft-write.ts";
+import type { PeftFiles } from "../formats/peft.ts";
+import { encodePeftAdapter, writePeftAdapter } from "./tuning/peft-write.ts";
 
 export interface Origin {
   readonly checkpoint: Checkpoint;
@@ -48,6 +50,22 @@ export function resultWriter(out: string, origin: Origin, technique: TuningTechn
     bytes: (trainable) => (own(trainable) ? modelBytes(origin, trainable) : four(trainable)),
     write: (tuned) => (own(tuned.trainable) ? writeModel(out, origin, tuned) : writeTuned(out, technique, tuned)),
   };
+}
+
+/** The adapter as PEFT has it, in memory. Rejects with FRUGAL_UNSUPPORTED where it has none. */
+export async function adapterFiles(
+  { checkpoint, model }: Origin,
+  technique: TuningTechnique | undefined,
+  tuned: Tuned,
+): Promise<PeftFiles> {
+  if (technique === undefined || !hasPeftFile(technique))
+    throw new FrugalError(
+      "FRUGAL_UNSUPPORTED",
+      `tune: ${technique === undefined ? "all weights together are" : `what "${technique.name}" trains is`} no adapter of PEFT's; read the result's weights, or name a folder (out)`,
+      { technique: technique?.name },
+    );
+  const adapter = await tunedAdapter(technique, model, tuned);
+  return encodePeftAdapter(model, { ...adapter, config: { ...adapter.config, baseModel: checkpoint.name } });
 }
 
 const notRead = (): Promise<Float32Array> => Promise.reject(new Error("nothing is read to count bytes"));

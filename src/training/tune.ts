@@ -70,6 +70,8 @@ export interface TuneJob {
         bytes(trainable: Trainable): number;
       }
     | undefined;
+  /** Where nothing is written: takes what was trained, on every rank, before the backend gives it up. */
+  readonly onTrained?: ((tuned: Tuned) => Promise<void>) | undefined;
   /** Of the ranks that train together: all give the same job, and the first writes. */
   readonly parallel?: ParallelOptions | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -123,7 +125,8 @@ async function tune(job: TuneJob, emit: (progress: TrainingProgress) => void, si
       async onEnd(read) {
         // Reading may be a call of all ranks, so that all read the same.
         if (out === undefined || !isAlone(job)) for (const name of model.trained) weights.set(name, await read(name));
-        if (isFirst(job)) await out?.write({ trainable: model, read: isAlone(job) ? read : async (name) => weights.get(name)! });
+        if (out === undefined) await job.onTrained?.({ trainable: model, read: async (name) => weights.get(name)! });
+        else if (isFirst(job)) await out.write({ trainable: model, read: isAlone(job) ? read : async (name) => weights.get(name)! });
       },
     });
     for await (const progress of training) emit(progress);

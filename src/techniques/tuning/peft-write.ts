@@ -1,6 +1,6 @@
 /** Writes adapters as PEFT loads them: our weights as tensors of its modules, and the configuration that belongs to them. */
 import type { PeftConfig } from "../../formats/peft-config.ts";
-import { writePeft } from "../../formats/peft.ts";
+import { encodePeft, type PeftContents, type PeftFiles, writePeft } from "../../formats/peft.ts";
 import type { TensorToWrite } from "../../formats/sink.ts";
 import type { Model } from "../../models/family.ts";
 import { type ModuleTensor, moduleTensors } from "../../models/modules.ts";
@@ -20,19 +20,26 @@ export type AdapterToWrite = Pick<Adapter, "config" | "weights"> & Partial<Adapt
  * Writes `adapter_config.json` and `adapter_model.safetensors` into the directory. Targets, ranks and patterns are those of the weights; of
  * the configuration only what they do not say counts. Rejects with FRUGAL_UNSUPPORTED where PEFT has no words for the adapter, FRUGAL_NO_SPACE.
  */
-export async function writePeftAdapter(directory: string, model: Model, adapter: AdapterToWrite): Promise<void> {
-  const { config, tensors } = peftContents(directory, model, adapter);
+export const writePeftAdapter = async (directory: string, model: Model, adapter: AdapterToWrite): Promise<void> =>
+  writePeft(directory, await contentsOf(directory, model, adapter));
+
+/** The same files in memory. */
+export const encodePeftAdapter = async (model: Model, adapter: AdapterToWrite): Promise<PeftFiles> =>
+  encodePeft(await contentsOf("adapter", model, adapter));
+
+async function contentsOf(name: string, model: Model, adapter: AdapterToWrite): Promise<PeftContents> {
+  const { config, tensors } = peftModules(name, model, adapter);
   const metadata = new Map([[fingerprintKey, JSON.stringify(await fingerprintOf(model))]]);
   const format = formatByName("F32");
-  const written: TensorToWrite[] = [...tensors].map(([name, { shape, values }]) => ({
-    name,
+  const written: TensorToWrite[] = [...tensors].map(([tensor, { shape, values }]) => ({
+    name: tensor,
     shape,
     format,
     bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
   }));
   for (const tensor of adapter.further?.values() ?? [])
     written.push({ ...tensor, name: named(tensor.name), bytes: await tensor.source.read(tensor.offset, tensor.byteLength) });
-  await writePeft(directory, { config, tensors: written, metadata });
+  return { config, tensors: written, metadata };
 }
 
 /** What a module's tensors are, and what the configuration must say of it. */
@@ -46,7 +53,7 @@ interface ModuleFile {
 
 const named = (name: string): string => `base_model.model.${name}`;
 
-function peftContents(name: string, model: Model, adapter: AdapterToWrite): { config: PeftConfig; tensors: Map<string, Numbers> } {
+function peftModules(name: string, model: Model, adapter: AdapterToWrite): { config: PeftConfig; tensors: Map<string, Numbers> } {
   const { config, weights } = adapter;
   const tensors = new Map<string, Numbers>();
   const taskType = config.taskType ?? taskOf(model, adapter);
