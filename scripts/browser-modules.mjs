@@ -4,15 +4,14 @@ import { sep } from "node:path";
 
 const why = "this is a browser, which loads no native code";
 const replaced = {
-  "src/backends/native/backend.ts": `export const createNativeBackend = () => ({ reason: ${JSON.stringify(why)} });`,
+  // The end of a module's path, and what it holds instead.
+  "backends/native/backend": `export const createNativeBackend = () => ({ reason: ${JSON.stringify(why)} });`,
 };
 // Node's own modules under their short names: a package that asks for one of them is not made for browsers.
 const short =
   /^(?:assert|buffer|child_process|cluster|crypto|events|fs|http|http2|https|module|net|os|path|perf_hooks|process|stream|tls|tty|url|util|v8|vm|worker_threads|zlib)(?:\/|$)/;
 
-/** @param more other modules to replace: the end of their path, and what they then hold. */
-export function browserModules(more = {}) {
-  const contents = Object.entries({ ...replaced, ...more });
+export function browserModules() {
   return {
     name: "frugal: browser modules",
     resolveId(source, importer) {
@@ -22,8 +21,11 @@ export function browserModules(more = {}) {
       );
     },
     load(id) {
-      const path = id.split(sep).join("/");
-      return contents.find(([end]) => path.endsWith(`/${end}`))?.[1] ?? null;
+      const path = id
+        .split(sep)
+        .join("/")
+        .replace(/\.[jt]s$/, "");
+      return Object.entries(replaced).find(([end]) => path.endsWith(`/${end}`))?.[1] ?? null;
     },
   };
 }

@@ -25,6 +25,8 @@ export function newestChange(folder, counts = () => true) {
 export const newestSource = (root) =>
   Math.max(
     newestChange(join(root, "src"), (name) => !name.endsWith(".test.ts")),
+    // dist/browser holds copies of these.
+    ...["wasm", "models"].map((folder) => newestChange(join(root, folder), (name) => /\.(?:wasm|gguf)$/.test(name))),
     ...["tsconfig.json", "tsconfig.build.json"].map((file) => statSync(join(root, file)).mtimeMs),
   );
 

@@ -59,6 +59,8 @@ function compile(root, say) {
   if (!existsSync(fresh)) throw new SetupError(`set-up: TypeScript wrote nothing:\n${stdout}`);
   const problem = bundle(fresh);
   if (problem !== undefined) throw new SetupError(`set-up: the command line was not bundled:\n${problem}`);
+  const browser = bundleForBrowsers(root, fresh);
+  if (browser !== undefined) throw new SetupError(`set-up: what browsers load was not bundled:\n${browser}`);
   // Written elsewhere and moved into place, so that a process that starts meanwhile never sees half of it.
   writeFileSync(join(fresh, ".built"), String(newest));
   try {
@@ -71,6 +73,16 @@ function compile(root, say) {
   if (status === 0) return say("set-up: compiled TypeScript into dist");
   const faults = stdout.trim().split("\n");
   say(`set-up: compiled TypeScript into dist with ${faults.length} type errors; run npm run types. The first: ${faults[0]}`);
+}
+
+/** What pages import; in a process of its own, as the bundler has no call that waits. Answers what went wrong, if anything did. */
+function bundleForBrowsers(root, dist) {
+  if (!existsSync(join(dist, "browser/index.js"))) return undefined;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "scripts/bundle-browser.mjs"), dist], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  return status === 0 ? undefined : stdout + stderr;
 }
 
 // Clang first: GCC 12 spills registers in the wide tiles.

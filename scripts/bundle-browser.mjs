@@ -1,0 +1,85 @@
+// What pages load: `node scripts/bundle-browser.mjs [dist]` puts modules, WebAssembly and the embedded model into dist/browser/, a folder that is
+// whole by itself and may be copied to any host. What only some pages need lies in parts that are loaded when they are asked for. sizes.json
+// beside it has the sizes.
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { browserModules } from "./browser-modules.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+// Named by what they are to a page: itself, and the workers that it finds by new URL("./NAME.js", import.meta.url), as other bundlers do.
+const entries = {
+  frugal: "browser/index.js",
+  engine: "browser/engine-worker.js",
+  hub: "browser/hub-worker.js",
+  thread: "backends/wasm/thread.js",
+};
+
+/** Turns the modules of a compiled `dist` into dist/browser/. Resolves with the sizes of what was written. */
+export async function bundleBrowser(dist, warn = console.error) {
+  const { rolldown } = await import("rolldown");
+  const folder = join(dist, "browser");
+  const input = Object.fromEntries(
+    Object.entries(entries)
+      .map(([name, path]) => [name, join(dist, path)])
+      .filter(([, path]) => existsSync(path)),
+  );
+  const bundle = await rolldown({
+    input,
+    cwd: root,
+    platform: "browser",
+    plugins: [browserModules()],
+    onLog: (level, log) => level === "warn" && log.code !== "INEFFECTIVE_DYNAMIC_IMPORT" && warn(log.message),
+  });
+  const { output } = await bundle.generate({
+    format: "esm",
+    minify: true,
+    entryFileNames: "[name].js",
+    chunkFileNames: "part-[name]-[hash].js",
+  });
+  await bundle.close();
+  // The modules that were bundled go: nothing else imports them, and the folder is what people copy.
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder, { recursive: true })) if (/\.(?:js|wasm|gguf)$/.test(name)) rmSync(join(folder, name));
+  for (const { fileName, code } of output) writeFileSync(join(folder, fileName), code);
+  const wasm = join(root, "wasm");
+  for (const name of existsSync(wasm) ? readdirSync(wasm) : [])
+    if (name.endsWith(".wasm")) copyFileSync(join(wasm, name), join(folder, name));
+  copyFileSync(join(root, "models/stories/stories.gguf"), join(folder, "stories.gguf"));
+  const sizes = measure(output);
+  writeFileSync(join(folder, "sizes.json"), `${JSON.stringify(sizes, null, 2)}\n`);
+  return sizes;
+}
+
+/** Bytes of each module and of all, plain and by gzip; and those of each entry with all that it imports before it runs. */
+function measure(output) {
+  const files = {};
+  for (const { fileName, code } of output) files[fileName] = { bytes: Buffer.byteLength(code), gzip: gzipSync(code, { level: 9 }).length };
+  const add = (names) =>
+    names.reduce((sum, name) => ({ bytes: sum.bytes + files[name].bytes, gzip: sum.gzip + files[name].gzip }), { bytes: 0, gzip: 0 });
+  const chunks = new Map(output.map((chunk) => [chunk.fileName, chunk]));
+  const reach = (name, found = new Set()) => {
+    if (found.has(name)) return found;
+    found.add(name);
+    for (const other of chunks.get(name).imports) reach(other, found);
+    return found;
+  };
+  const starts = output.filter(({ isEntry }) => isEntry).map(({ fileName }) => [fileName, add([...reach(fileName)])]);
+  return { total: add(Object.keys(files)), starts: Object.fromEntries(starts), files };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const dist = process.argv[2] ?? join(root, "dist");
+  if (existsSync(join(dist, entries.frugal))) {
+    const sizes = await bundleBrowser(dist);
+    const line = (name, { bytes, gzip }) => console.log(`${name.padEnd(44)}${String(bytes).padStart(9)}${String(gzip).padStart(9)}`);
+    console.log(`${"bundle for browsers".padEnd(44)}    bytes  by gzip`);
+    for (const [name, size] of Object.entries(sizes.files)) line(name, size);
+    line("all", sizes.total);
+    for (const [name, size] of Object.entries(sizes.starts)) line(`${name} with what it imports at once`, size);
+  } else
+    console.error(
+      `bundle: ${join(dist, entries.frugal)} is missing; compile first (npm run setup), for a bundle takes the place of its modules`,
+    );
+}
