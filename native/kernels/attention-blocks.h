@@ -22,7 +22,7 @@ static inline float peak_of(const float* x, int n) {
 
 // What a number is multiplied with to become an integer in units of `unit`; nothing where that is too small, or not a number.
 static inline float inverse_of(float unit) { return unit > 1e-30f || unit < -1e-30f ? 1.0f / unit : 0.0f; }
-static inline I32 rounded(F32 v) { return __builtin_convertvector(round(v), I32); }
+static inline I32 rounded(F32 v) { return to_integer(round(v)); }
 
 constexpr int kBlock = 32;
 static_assert(kBlock == kPageSize, "the scales of the block at channel d begin at scales + d");

@@ -41,7 +41,7 @@ static inline void normals(U32 first, U32 second, F32* cosine, F32* sine) {
   sin_r = fma(r * s, fma(s, sin_r, splat(-1.6666654611e-1f)), r);
   F32 cos_r = fma(s, splat(2.443315711809948e-5f), splat(-1.388731625493765e-3f));
   cos_r = fma(s * s, fma(s, cos_r, splat(4.166664568298827e-2f)), fma(splat(-0.5f), s, splat(1)));
-  const I32 q = __builtin_convertvector(whole, I32) & 3;
+  const I32 q = to_integer(whole) & 3;
   const F32 by_cosine = (q & 1) == 0 ? cos_r : sin_r, by_sine = (q & 1) == 0 ? sin_r : cos_r;
   *cosine = length * (((q + 1) & 2) == 0 ? by_cosine : -by_cosine);
   *sine = length * ((q & 2) == 0 ? by_sine : -by_sine);

@@ -31,7 +31,7 @@ static inline void quantize_row(const float* x, const Activations& a, int64_t ro
     for (int half = 0; scales && half < 2; ++half) {
       I32 total = splat_i(0);
       for (int i = 16 * half; i < 16 * half + 16; i += kLanes) {
-        const I32 q = __builtin_convertvector(round(load(x + i) * splat(inverse)), I32);
+        const I32 q = to_integer(round(load(x + i) * splat(inverse)));
         store_s8(codes + i, q);
         total += q;
       }

@@ -27,7 +27,7 @@ static void allow_again([[maybe_unused]] void* from, [[maybe_unused]] size_t byt
 #endif
 }
 
-Memory::Memory(size_t bytes, bool huge_pages) {
+Memory::Memory(uint64_t bytes, bool huge_pages) {
   constexpr size_t huge = size_t(2) << 20;
   const size_t size = bytes == 0 ? 64 : bytes;
   mapped_ = size + (huge_pages ? huge : 0);

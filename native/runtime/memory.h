@@ -11,7 +11,7 @@ class Memory {
  public:
   Memory() = default;
   // `data()` is null where the system has no more.
-  explicit Memory(size_t bytes, bool huge_pages);
+  explicit Memory(uint64_t bytes, bool huge_pages);
   Memory(Memory&& other) noexcept { swap(other); }
   Memory& operator=(Memory&& other) noexcept {
     swap(other);

@@ -42,6 +42,15 @@ class Model {
   int add_matrix(int type, int64_t rows, int64_t inputs, int64_t experts);
   // A coarse copy of a matrix of whole blocks without experts, at most one each; -1 where it can't be made.
   int add_coarse(int matrix);
+#if defined(__wasm__)
+  // Memory for the weights; false where there is not enough.
+  bool begin_fill() { return place_weights(); }
+  // Packs rows from `first` of a matrix, whole groups or all that are left of an expert. The first row that holds NaN or infinity, or -1; -2 where
+  // there are no such rows.
+  int64_t fill(int matrix, int64_t first, int64_t count, const uint8_t* rows);
+  uint64_t packed_bytes() const { return packed_bytes_; }
+  Pool& pool() { return pool_; }
+#endif
   // Packs all sources; empty on success, else what went wrong. `done_bytes` is advanced for progress, `cancel` stops.
   std::string fill(const std::vector<std::string>& paths, const std::vector<RowSource>& sources, std::atomic<int64_t>& done_bytes,
                    const std::atomic<int32_t>* cancel);
@@ -49,7 +58,7 @@ class Model {
 
   int add_program(const int32_t* words, size_t count);
   // False where memory is short. `layers`: heads, key size, value size and pages of each.
-  bool allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, const std::vector<int32_t>& layers);
+  bool allocate(uint64_t arena_bytes, uint64_t scratch_bytes, int cache_format, const std::vector<int32_t>& layers);
   size_t cache_bytes() const { return cache_memory_.bytes(); }
 
   // Bytes that these layers keep in a page; 0 where there is no such layer.
@@ -66,9 +75,22 @@ class Model {
   struct PackedMatrix {
     Matrix matrix;
     int64_t experts, rows_per_expert, groups_per_expert;
-    size_t offset, scale_offset;
+    uint64_t offset, scale_offset;
     int coarse = -1;  // its copy
   };
+  // Whole groups of one expert.
+  struct Piece {
+    const PackedMatrix* matrix;
+    int64_t expert, first, last;
+    int64_t first_row() const { return expert * matrix->rows_per_expert + first * kGroupRows; }
+    int64_t last_row() const {
+      const int64_t end = last * kGroupRows, rows = matrix->rows_per_expert;
+      return expert * rows + (end < rows ? end : rows);
+    }
+  };
+  bool place_weights();
+  // Packs a piece whose stored rows begin at `rows`; the first row that holds NaN or infinity, or -1.
+  int64_t pack(const Piece& piece, const uint8_t* rows, std::vector<float>& numbers) const;
   struct alignas(64) StepState {
     std::atomic<int32_t> next, fault, detail, stop, failed, ready;
   };
@@ -80,7 +102,8 @@ class Model {
   Pool pool_;
   std::vector<std::unique_ptr<uint32_t[]>> vectors_;
   std::vector<int64_t> vector_counts_;
-  size_t vector_bytes_ = 0, packed_bytes_ = 0, scratch_bytes_ = 0;
+  size_t vector_bytes_ = 0, scratch_bytes_ = 0;
+  uint64_t packed_bytes_ = 0;
   std::vector<PackedMatrix> matrices_;
   std::vector<Program> programs_;
   Memory weights_, arena_, scratch_, cache_memory_;

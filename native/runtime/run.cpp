@@ -15,20 +15,22 @@ int Model::add_program(const int32_t* words, size_t count) {
 }
 
 // The product of sizes that a caller gave; false where one is negative or the product has more than 2^56.
-static bool multiply(std::initializer_list<int64_t> sizes, size_t& product) {
+static bool multiply(std::initializer_list<int64_t> sizes, uint64_t& product) {
   product = 1;
-  for (const int64_t size : sizes)
-    if (size < 0 || __builtin_mul_overflow(product, size_t(size), &product) || product > (size_t(1) << 56)) return false;
+  for (const int64_t size : sizes) {
+    if (size < 0 || (size > 0 && product > (uint64_t(1) << 56) / uint64_t(size))) return false;
+    product *= uint64_t(size);
+  }
   return true;
 }
 
-bool Model::allocate(size_t arena_bytes, size_t scratch_bytes, int cache_format, const std::vector<int32_t>& layers) {
-  size_t scratch = 0, cache = 0;
-  if (arena_bytes >> 56 || scratch_bytes >> 56) return false;
-  scratch_bytes_ = (scratch_bytes + 127) / 64 * 64;
+bool Model::allocate(uint64_t arena_bytes, uint64_t scratch_bytes, int cache_format, const std::vector<int32_t>& layers) {
+  uint64_t scratch = 0, cache = 0;
+  if (arena_bytes >> 56 || scratch_bytes >= SIZE_MAX - 127) return false;
+  scratch_bytes_ = (size_t(scratch_bytes) + 127) / 64 * 64;
   if (!multiply({int64_t(scratch_bytes_), pool_.threads()}, scratch)) return false;
   for (size_t i = 0; i + 3 < layers.size(); i += 4) {
-    size_t keys = 0, values = 0;
+    uint64_t keys = 0, values = 0;
     if (layers[i + 1] < 0 || layers[i + 2] < 0) return false;
     if (!multiply({layers[i + 3], layers[i], Cache::key_bytes(cache_format, layers[i + 1])}, keys)) return false;
     if (!multiply({layers[i + 3], layers[i], Cache::value_bytes(cache_format, layers[i + 2])}, values)) return false;
@@ -77,8 +79,8 @@ bool Model::resolve(const Operand& operand, const int32_t symbols[4], const std:
   const size_t index = size_t(operand.index);
   switch (operand.space) {
     case kArena: {
-      const size_t offset = size_t(operand.offset) * 4;
-      if (offset + size_t(count) * 4 > arena_.bytes()) return false;
+      const uint64_t offset = uint64_t(operand.offset) * 4;
+      if (offset + uint64_t(count) * 4 > arena_.bytes()) return false;
       array.data = arena_.data() + offset;
       return true;
     }

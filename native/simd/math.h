@@ -16,7 +16,7 @@ static inline F32 exp(F32 x) {
   p = fma(p, r, splat(1.6666665459e-1f));
   p = fma(p, r, splat(5.0000001201e-1f));
   p = fma(p * r, r, r + splat(1.0f));
-  const F32 y = p * from_bits((__builtin_convertvector(k, I32) + 127) << 23);
+  const F32 y = p * from_bits((to_integer(k) + 127) << 23);
   const F32 bounded = x < lowest ? splat(0.0f) : (x > highest ? splat(__builtin_inff()) : y);
   return x == x ? bounded : x;
 }

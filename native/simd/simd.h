@@ -10,6 +10,8 @@
 #include "avx512.h"
 #elif defined(__AVX2__) && defined(__FMA__)
 #include "avx2.h"
+#elif defined(__wasm_simd128__)
+#include "wasm.h"
 #else
 #include "portable.h"
 #endif
@@ -47,8 +49,21 @@ static inline I32 load_i(const int32_t* p) {
   memcpy(&v, p, sizeof v);
   return v;
 }
+#if defined(__wasm_simd128__)
+static inline F32 max(F32 a, F32 b) { return __builtin_wasm_pmax_f32x4(b, a); }
+static inline F32 min(F32 a, F32 b) { return __builtin_wasm_pmin_f32x4(b, a); }
+#else
 static inline F32 max(F32 a, F32 b) { return a > b ? a : b; }
 static inline F32 min(F32 a, F32 b) { return a < b ? a : b; }
+#endif
+// Towards zero, for numbers that 32 bits hold; anything is given for others.
+static inline I32 to_integer(F32 v) {
+#if defined(__wasm_relaxed_simd__)
+  return __builtin_wasm_relaxed_trunc_s_i32x4_f32x4(v);
+#else
+  return __builtin_convertvector(v, I32);
+#endif
+}
 static inline F32 to_float(I32 v) { return __builtin_convertvector(v, F32); }
 static inline I32 bits_of(F32 v) {
   I32 r;
