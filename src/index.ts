@@ -1,4 +1,6 @@
 /** The public interface of Frugal. */
+export type { ModelFiles } from "./formats/folder.ts";
+export type { ByteSource } from "./tensor/source.ts";
 export { load, type AdapterSource, type LoadOptions } from "./load.ts";
 export { serve } from "./serve.ts";
 export type { RunningServer } from "./server/serve.ts";

@@ -1,4 +1,5 @@
 /** `load`: a model, and an adapter beside its weights where one is named. */
+import { isFiles, type ModelFiles } from "./formats/folder.ts";
 import { type AdapterSlotOptions, type LoadOptions as ServingOptions, loadOptionNames, type StepLimits } from "./serving/load-parts.ts";
 import { type FrugalModel, load as loadModel } from "./serving/model.ts";
 import { checkMode, type SpeculationMode } from "./serving/strategy.ts";
@@ -10,9 +11,9 @@ import { chooseStrategy } from "./techniques/decoding/choose-strategy.ts";
 export interface LoadOptions extends ServingOptions {
   /**
    * A directory with a PEFT adapter (LoRA, DoRA, AdaLoRA, VeRA, IA3, LN-tuning), one of its `.safetensors` files alone, or a GGUF file of a LoRA.
-   * It must have been made for this model: another base is refused.
+   * Where there is no file system, the files of one. It must have been made for this model: another base is refused.
    */
-  readonly adapter?: string | AdapterSource;
+  readonly adapter?: string | ModelFiles | AdapterSource;
   /**
    * A smaller model of the same vocabulary, which proposes what the model then verifies several tokens at a time (`speculation` of `generate`). It
    * changes the speed alone, and takes memory of its own. Default: what followed the last tokens where they stood before is proposed.
@@ -24,14 +25,14 @@ export interface LoadOptions extends ServingOptions {
 
 /** An adapter that needs more said than its path. */
 export interface AdapterSource {
-  readonly path: string;
+  readonly path: string | ModelFiles;
   /** Of a `.safetensors` file of a LoRA without `adapter_config.json`: what is divided by the rank to give the scale. */
   readonly alpha?: number;
 }
 
 /**
  * Loads a model: a `.gguf` file (of a split one, any part), a directory in Hugging Face layout, a llama2.c `.bin` file, or
- * `hf:owner/name[:file]`, which is downloaded once.
+ * `hf:owner/name[:file]`, which is downloaded once; or the files of a model, as sources by name, where there is no file system.
  *
  * With `adapter`, the model answers as that adapter taught it; its own weights stay as they are stored.
  *
@@ -44,7 +45,7 @@ export interface AdapterSource {
  * await using tuned = await load("model.gguf", { adapter: "my-adapter" });
  * ```
  */
-export async function load(source: string, options: LoadOptions = {}): Promise<FrugalModel> {
+export async function load(source: string | ModelFiles, options: LoadOptions = {}): Promise<FrugalModel> {
   checkOptions("load", options, [...loadOptionNames, "adapter", "draft", "speculation"]);
   const { adapter: given, draft, speculation = "auto", ...others } = options;
   checkMode("load", speculation);
@@ -53,8 +54,12 @@ export async function load(source: string, options: LoadOptions = {}): Promise<F
   const slots = others.adapterSlots === undefined ? {} : await slotLimits(others.adapterSlots, given);
   const limits = { ...slots, speculation: chooseStrategy(draft, speculation, others) };
   if (given === undefined) return loadModel(source, others, limits);
-  const adapter = typeof given === "string" ? { path: given } : given;
-  if (typeof adapter !== "object" || adapter === null || typeof adapter.path !== "string" || adapter.path === "")
+  const adapter: AdapterSource = typeof given === "string" || isFiles(given) ? { path: given } : given;
+  if (
+    typeof adapter !== "object" ||
+    adapter === null ||
+    !(isFiles(adapter.path) || (typeof adapter.path === "string" && adapter.path !== ""))
+  )
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: adapter is ${JSON.stringify(given)}; give the path of one`, { option: "adapter" });
   checkOptions("load: adapter", adapter, ["path", "alpha"]);
   const { openAdaptedModel } = await import("./techniques/tuning/open-adapter.ts");

@@ -1,8 +1,8 @@
 /** Directories in Hugging Face layout: configuration, tokenizer files and weights as one record. Nothing is interpreted here but names. */
 import { FrugalError } from "../tensor/error.ts";
 import type { StoredTensor } from "../tensor/stored.ts";
-import { exists, joinPath, kindOf, listDirectory, readWhole } from "./files.ts";
-import { isJsonObject, type JsonObject, parseJsonObject } from "./json.ts";
+import { type Folder, folderOf, type ModelFiles, readFileIn, readJsonIn } from "./folder.ts";
+import { isJsonObject, type JsonObject } from "./json.ts";
 import { type Pooling, readPooling } from "./pooling.ts";
 import { openSafetensorsDirectory } from "./shards.ts";
 
@@ -30,7 +30,7 @@ export interface ModelDirectory {
 }
 
 const MEBIBYTE = 1 << 20;
-const CONFIG_LIMIT = 16 * MEBIBYTE;
+const TEMPLATE_LIMIT = 16 * MEBIBYTE;
 /** Gemma's is 33 MB. */
 export const TOKENIZER_LIMIT: number = 512 * MEBIBYTE;
 
@@ -38,19 +38,20 @@ export const TOKENIZER_LIMIT: number = 512 * MEBIBYTE;
  * Opens a directory with `config.json` and safetensors. Rejects with FRUGAL_NOT_FOUND (config or weights missing),
  * FRUGAL_BAD_FILE (naming line and column in JSON), or the signal's reason.
  */
-export async function openDirectory(path: string, options: { readonly signal?: AbortSignal } = {}): Promise<ModelDirectory> {
-  const config = await readJsonFile(joinPath(path, "config.json"));
-  if (config === undefined) throw await noConfig(path);
-  const generationConfig = await readJsonFile(joinPath(path, "generation_config.json"));
-  const tokenizer = await readJsonFile(joinPath(path, "tokenizer.json"), TOKENIZER_LIMIT);
-  const tokenizerConfig = await readJsonFile(joinPath(path, "tokenizer_config.json"));
-  const specialTokens = await readJsonFile(joinPath(path, "special_tokens_map.json"));
-  const { chatTemplate, chatTemplates } = await readTemplates(path, tokenizerConfig);
-  const pooling = await readPooling(path);
+export async function openDirectory(source: string | ModelFiles, options: { readonly signal?: AbortSignal } = {}): Promise<ModelDirectory> {
+  const folder = folderOf(source);
+  const config = await readJsonIn(folder, "config.json");
+  if (config === undefined) throw await noConfig(folder);
+  const generationConfig = await readJsonIn(folder, "generation_config.json");
+  const tokenizer = await readJsonIn(folder, "tokenizer.json", TOKENIZER_LIMIT);
+  const tokenizerConfig = await readJsonIn(folder, "tokenizer_config.json");
+  const specialTokens = await readJsonIn(folder, "special_tokens_map.json");
+  const { chatTemplate, chatTemplates } = await readTemplates(folder, tokenizerConfig);
+  const pooling = await readPooling(folder);
   options.signal?.throwIfAborted();
-  const { tensors, close } = await openWeights(path, options);
+  const { tensors, close } = await openWeights(folder, options);
   return {
-    path,
+    path: folder.name,
     config,
     ...(generationConfig && { generationConfig }),
     ...(tokenizer && { tokenizer }),
@@ -64,33 +65,27 @@ export async function openDirectory(path: string, options: { readonly signal?: A
   };
 }
 
-/** A JSON file that holds an object; undefined where there is no such file. Refused above `limit` bytes. */
-export async function readJsonFile(path: string, limit: number = CONFIG_LIMIT): Promise<JsonObject | undefined> {
-  if (!(await exists(path))) return undefined;
-  return parseJsonObject(path, await readWhole(path, limit));
-}
-
-async function noConfig(path: string): Promise<FrugalError> {
-  const kind = await kindOf(path);
+async function noConfig(folder: Folder): Promise<FrugalError> {
+  const path = folder.name;
+  const kind = await folder.kind();
   if (kind === "missing") return new FrugalError("FRUGAL_NOT_FOUND", `${path}: does not exist; check the path`, { path });
   if (kind !== "directory")
     return new FrugalError("FRUGAL_BAD_ARGUMENT", `${path}: is a file, not a model's directory; name the directory`, { path });
-  const gguf = (await listDirectory(path)).find(({ name }) => name.endsWith(".gguf"));
-  const remedy =
-    gguf === undefined ? "a model's directory has config.json and *.safetensors" : `name the file ${joinPath(path, gguf.name)} in it`;
+  const gguf = (await folder.list()).find((name) => name.endsWith(".gguf"));
+  const remedy = gguf === undefined ? "a model's directory has config.json and *.safetensors" : `name the file ${folder.at(gguf)} in it`;
   return new FrugalError("FRUGAL_NOT_FOUND", `${path}: has no config.json; ${remedy}`, { path });
 }
 
-async function openWeights(path: string, options: { readonly signal?: AbortSignal }): Promise<Pick<ModelDirectory, "tensors" | "close">> {
+async function openWeights(folder: Folder, options: { readonly signal?: AbortSignal }): Promise<Pick<ModelDirectory, "tensors" | "close">> {
   try {
-    return await openSafetensorsDirectory(path, options);
+    return await openSafetensorsDirectory(folder, options);
   } catch (error) {
-    const pickled = (await listDirectory(path)).find(({ name }) => /^pytorch_model.*\.(?:bin|pt|pth)(?:\.index\.json)?$/.test(name));
+    const pickled = (await folder.list()).find((name) => /^pytorch_model.*\.(?:bin|pt|pth)(?:\.index\.json)?$/.test(name));
     if (pickled === undefined || !(error instanceof FrugalError) || error.code !== "FRUGAL_NOT_FOUND") throw error;
     throw new FrugalError(
       "FRUGAL_UNSUPPORTED",
-      `${path}: has weights only as ${pickled.name}, a pickle that may run code; convert it to safetensors or fetch a revision that has them`,
-      { path },
+      `${folder.name}: has weights only as ${pickled}, a pickle that may run code; convert it to safetensors or fetch a revision that has them`,
+      { path: folder.name },
       { cause: error },
     );
   }
@@ -99,13 +94,12 @@ async function openWeights(path: string, options: { readonly signal?: AbortSigna
 type Templates = { readonly chatTemplate: string | undefined; readonly chatTemplates: ReadonlyMap<string, string> };
 
 /** The templates of a directory; `tokenizerConfig` is its `tokenizer_config.json`. */
-export async function readTemplates(path: string, tokenizerConfig: JsonObject | undefined): Promise<Templates> {
-  const inConfig = namedTemplates(joinPath(path, "tokenizer_config.json"), tokenizerConfig?.["chat_template"]);
-  const jsonPath = joinPath(path, "chat_template.json");
-  const inJson = namedTemplates(jsonPath, (await readJsonFile(jsonPath))?.["chat_template"]);
+export async function readTemplates(folder: Folder, tokenizerConfig: JsonObject | undefined): Promise<Templates> {
+  const inConfig = namedTemplates(folder.at("tokenizer_config.json"), tokenizerConfig?.["chat_template"]);
+  const inJson = namedTemplates(folder.at("chat_template.json"), (await readJsonIn(folder, "chat_template.json"))?.["chat_template"]);
   const chatTemplates = new Map([...inConfig, ...inJson]);
-  const own = joinPath(path, "chat_template.jinja");
-  if (await exists(own)) chatTemplates.set("default", new TextDecoder().decode(await readWhole(own, CONFIG_LIMIT)));
+  const own = "chat_template.jinja";
+  if (await folder.has(own)) chatTemplates.set("default", new TextDecoder().decode(await readFileIn(folder, own, TEMPLATE_LIMIT)));
   const chatTemplate = chatTemplates.get("default");
   chatTemplates.delete("default");
   return { chatTemplate, chatTemplates };

@@ -1,8 +1,9 @@
 /** Directories of PEFT adapters: `adapter_config.json` and `adapter_model.safetensors`. Names of tensors are mapped elsewhere. */
 import { FrugalError } from "../tensor/error.ts";
+import type { ByteSource } from "../tensor/source.ts";
 import type { StoredTensor } from "../tensor/stored.ts";
-import { readJsonFile } from "./directory.ts";
-import { exists, joinPath, kindOf, listDirectory, makeDirectory, openFile, writeWhole } from "./files.ts";
+import { joinPath, makeDirectory, openFile, writeWhole } from "./files.ts";
+import { type Folder, folderOf, type ModelFiles, readJsonIn } from "./folder.ts";
 import { type PeftConfig, readPeftConfig } from "./peft-config.ts";
 import { peftJson } from "./peft-json.ts";
 import { encodeSafetensors, writeSafetensors } from "./safetensors-write.ts";
@@ -28,21 +29,34 @@ const prefix = /^base_model\.(?:model\.)?/;
  * Opens a directory with a PEFT adapter, or one of its `.safetensors` files alone. Rejects with FRUGAL_NOT_FOUND, FRUGAL_BAD_FILE,
  * FRUGAL_UNSUPPORTED (a key or kind that Frugal cannot follow), or the signal's reason.
  */
-export async function readPeft(path: string, options: { readonly signal?: AbortSignal } = {}): Promise<PeftFile> {
-  const kind = await kindOf(path);
+export async function readPeft(given: string | ModelFiles, options: { readonly signal?: AbortSignal } = {}): Promise<PeftFile> {
+  const folder = folderOf(given);
+  const path = folder.name;
+  const kind = await folder.kind();
   if (kind === "missing") throw new FrugalError("FRUGAL_NOT_FOUND", `${path}: there is no such adapter; check the path`, { path });
-  if (kind !== "directory") return openTensors(path, undefined, options);
-  const configPath = joinPath(path, configName);
-  const json = await readJsonFile(configPath, configLimit);
-  if (json === undefined) throw await noConfig(path);
-  const config = readPeftConfig(configPath, json);
-  const tensorsPath = joinPath(path, tensorsName);
-  if (!(await exists(tensorsPath))) throw await noTensors(path, tensorsPath);
-  return openTensors(tensorsPath, config, options);
+  if (kind !== "directory") return openTensors(await openFile(path), undefined, options);
+  const lone = loneTensors(given);
+  if (lone !== undefined) return openTensors(await folder.open(lone), undefined, options);
+  const json = await readJsonIn(folder, configName, configLimit);
+  if (json === undefined) throw await noConfig(folder);
+  const config = readPeftConfig(folder.at(configName), json);
+  if (!(await folder.has(tensorsName))) throw await noTensors(folder);
+  return openTensors(await folder.open(tensorsName), config, options);
 }
 
-async function openTensors(path: string, config: PeftConfig | undefined, options: { readonly signal?: AbortSignal }): Promise<PeftFile> {
-  const source = await openFile(path);
+/** The one file of tensors, where nothing else was given. */
+function loneTensors(given: string | ModelFiles): string | undefined {
+  if (typeof given === "string" || given.files.size !== 1) return undefined;
+  const [name] = given.files.keys();
+  return name!.endsWith(".safetensors") ? name : undefined;
+}
+
+async function openTensors(
+  source: ByteSource,
+  config: PeftConfig | undefined,
+  options: { readonly signal?: AbortSignal },
+): Promise<PeftFile> {
+  const path = source.name;
   try {
     const file = await readSafetensors(source, options);
     const tensors = new Map<string, StoredTensor>();
@@ -59,20 +73,22 @@ async function openTensors(path: string, config: PeftConfig | undefined, options
   }
 }
 
-async function noConfig(path: string): Promise<FrugalError> {
-  const names = (await listDirectory(path)).map(({ name }) => name);
+async function noConfig(folder: Folder): Promise<FrugalError> {
+  const path = folder.name;
+  const names = await folder.list();
   const instead = names.includes("config.json")
     ? "it is a whole model: use it in place of the base"
     : "an adapter has adapter_config.json and adapter_model.safetensors";
   return new FrugalError("FRUGAL_NOT_FOUND", `${path}: has no ${configName}; ${instead}`, { path });
 }
 
-async function noTensors(path: string, wanted: string): Promise<FrugalError> {
-  const pickled = (await listDirectory(path)).find(({ name }) => /^adapter_model\.(?:bin|pt|pth)$/.test(name));
-  if (pickled === undefined) return new FrugalError("FRUGAL_NOT_FOUND", `${wanted}: is missing; fetch it again`, { path });
+async function noTensors(folder: Folder): Promise<FrugalError> {
+  const path = folder.name;
+  const pickled = (await folder.list()).find((name) => /^adapter_model\.(?:bin|pt|pth)$/.test(name));
+  if (pickled === undefined) return new FrugalError("FRUGAL_NOT_FOUND", `${folder.at(tensorsName)}: is missing; fetch it again`, { path });
   return new FrugalError(
     "FRUGAL_UNSUPPORTED",
-    `${path}: has its weights only as ${pickled.name}, a pickle that may run code; save them as safetensors`,
+    `${path}: has its weights only as ${pickled}, a pickle that may run code; save them as safetensors`,
     { path },
   );
 }

@@ -1,6 +1,6 @@
 /** How sentence-transformers turns hidden states into one embedding: `modules.json` and the configuration of its pooling module. */
 import { FrugalError, nearest } from "../tensor/error.ts";
-import { exists, joinPath, readWhole } from "./files.ts";
+import { type Folder, readFileIn } from "./folder.ts";
 import { isJsonObject, parseJson, parseJsonObject } from "./json.ts";
 
 export interface Pooling {
@@ -19,17 +19,17 @@ const modes = new Map<string, Pooling["mode"]>([
 ]);
 
 /** The pooling of a directory; undefined where it has no `modules.json`. Rejects with FRUGAL_UNSUPPORTED for modules and modes not known. */
-export async function readPooling(directory: string): Promise<Pooling | undefined> {
-  const path = joinPath(directory, "modules.json");
-  if (!(await exists(path))) return undefined;
-  const modules = parseJson(path, await readWhole(path, LIMIT));
+export async function readPooling(folder: Folder): Promise<Pooling | undefined> {
+  if (!(await folder.has("modules.json"))) return undefined;
+  const path = folder.at("modules.json");
+  const modules = parseJson(path, await readFileIn(folder, "modules.json", LIMIT));
   if (!Array.isArray(modules)) throw bad(path, "is not a list of modules");
   let mode: Pooling["mode"] | undefined;
   let normalize = false;
   for (const module of modules as unknown[]) {
     if (!isJsonObject(module) || typeof module["type"] !== "string") throw bad(path, "has a module without a type");
     const type = module["type"].split(".").at(-1)!;
-    if (type === "Pooling") mode = await readMode(directory, path, module["path"]);
+    if (type === "Pooling") mode = await readMode(folder, path, module["path"]);
     else if (type === "Normalize") normalize = true;
     else if (type !== "Transformer")
       throw new FrugalError(
@@ -45,11 +45,12 @@ export async function readPooling(directory: string): Promise<Pooling | undefine
 
 const bad = (path: string, wrong: string): FrugalError => new FrugalError("FRUGAL_BAD_FILE", `${path}: ${wrong}; fetch it again`, {});
 
-async function readMode(directory: string, modulesPath: string, folder: unknown): Promise<Pooling["mode"]> {
-  if (typeof folder !== "string" || !/^[\w-]+$/.test(folder))
-    throw bad(modulesPath, `has the pooling module in ${JSON.stringify(folder)}, not a folder beside it`);
-  const path = joinPath(directory, folder, "config.json");
-  const config = parseJsonObject(path, await readWhole(path, LIMIT));
+async function readMode(folder: Folder, modulesPath: string, inner: unknown): Promise<Pooling["mode"]> {
+  if (typeof inner !== "string" || !/^[\w-]+$/.test(inner))
+    throw bad(modulesPath, `has the pooling module in ${JSON.stringify(inner)}, not a folder beside it`);
+  const file = `${inner}/config.json`;
+  const path = folder.at(file);
+  const config = parseJsonObject(path, await readFileIn(folder, file, LIMIT));
   const chosen = Object.keys(config).filter((key) => key.startsWith("pooling_mode_") && config[key] === true);
   const [key] = chosen;
   const mode = key === undefined ? undefined : modes.get(key);

@@ -8,6 +8,7 @@ import { bytesSource } from "../tensor/source.ts";
 import { decodeTensor } from "../tensor/stored.ts";
 import { readSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import { encodeSafetensors, writeSafetensors } from "./safetensors-write.ts";
+import { folderOf } from "./folder.ts";
 import { openSafetensorsDirectory } from "./shards.ts";
 import { memorySink, type TensorToWrite } from "./sink.ts";
 
@@ -132,7 +133,7 @@ describe("safetensors in a directory", () => {
       ["other", { "lora.safetensors": [tensor("a", [1], floats(1)), tensor("b", [1], floats(2))] }, undefined],
     ];
     for (const [name, shards, index] of cases) {
-      const opened = await openSafetensorsDirectory(await directory(name, shards, index));
+      const opened = await openSafetensorsDirectory(folderOf(await directory(name, shards, index)));
       expect([...opened.tensors.keys()].sort()).toEqual(["a", "b"]);
       expect([...(await decodeTensor(opened.tensors.get("b")!))]).toEqual([2]);
       await opened.close();
@@ -161,7 +162,7 @@ describe("safetensors in a directory", () => {
     ["empty", {}, undefined, "FRUGAL_NOT_FOUND", /has no \.safetensors file/],
     ["several", both(), undefined, "FRUGAL_NOT_FOUND", /has 2 \.safetensors files and no index/],
   ])("%s", async (name, shards, index, code, message) => {
-    const work = openSafetensorsDirectory(await directory(name, shards, index));
+    const work = openSafetensorsDirectory(folderOf(await directory(name, shards, index)));
     if (code !== "FRUGAL_OK") return expect(work).rejects.toMatchObject({ code, message: expect.stringMatching(message) as string });
     const opened = await work;
     expect([...opened.tensors.keys()], "a shard that the index does not name is not opened").toEqual(["a"]);
@@ -170,7 +171,7 @@ describe("safetensors in a directory", () => {
 
   it("refuses a tensor of a shard that its index does not name", async () => {
     const shards = { [one]: [tensor("a", [1], floats(1)), tensor("hidden", [1], floats(1))] };
-    await expect(openSafetensorsDirectory(await directory("hidden", shards, { weight_map: { a: one } }))).rejects.toThrow(
+    await expect(openSafetensorsDirectory(folderOf(await directory("hidden", shards, { weight_map: { a: one } })))).rejects.toThrow(
       /does not name tensor hidden of model-00001/,
     );
   });

@@ -1,7 +1,7 @@
 /** Safetensors in a directory: one file, or shards with `model.safetensors.index.json` that says which tensor is in which. */
 import { FrugalError } from "../tensor/error.ts";
 import type { StoredTensor } from "../tensor/stored.ts";
-import { exists, joinPath, listDirectory, openFile, readWhole } from "./files.ts";
+import { type Folder, readFileIn } from "./folder.ts";
 import { isJsonObject, parseJsonObject } from "./json.ts";
 import { readSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
@@ -10,26 +10,23 @@ const INDEX_LIMIT = 100_000_000;
 const stems = ["model", "diffusion_pytorch_model", "adapter_model"];
 
 /** Opens the safetensors of a directory as one. Rejects with FRUGAL_NOT_FOUND naming a missing shard, and as `readSafetensors`. */
-export async function openSafetensorsDirectory(
-  directory: string,
-  options: { readonly signal?: AbortSignal } = {},
-): Promise<SafetensorsFile> {
+export async function openSafetensorsDirectory(folder: Folder, options: { readonly signal?: AbortSignal } = {}): Promise<SafetensorsFile> {
   for (const stem of stems) {
-    const single = joinPath(directory, `${stem}.safetensors`);
-    if (await exists(single)) return openOne(single, options);
-    const index = joinPath(directory, `${stem}.safetensors.index.json`);
-    if (await exists(index)) return openShards(directory, index, options);
+    const single = `${stem}.safetensors`;
+    if (await folder.has(single)) return openOne(folder, single, options);
+    const index = `${stem}.safetensors.index.json`;
+    if (await folder.has(index)) return openShards(folder, index, options);
   }
-  const found = (await listDirectory(directory)).filter(({ name }) => name.endsWith(".safetensors"));
-  if (found.length === 1) return openOne(joinPath(directory, found[0]!.name), options);
+  const found = (await folder.list()).filter((name) => name.endsWith(".safetensors"));
+  if (found.length === 1) return openOne(folder, found[0]!, options);
   const what = found.length === 0 ? "has no .safetensors file" : `has ${found.length} .safetensors files and no index`;
-  throw new FrugalError("FRUGAL_NOT_FOUND", `${directory}: ${what}; it should have model.safetensors or model.safetensors.index.json`, {
+  throw new FrugalError("FRUGAL_NOT_FOUND", `${folder.name}: ${what}; it should have model.safetensors or model.safetensors.index.json`, {
     files: found.length,
   });
 }
 
-async function openOne(path: string, options: { readonly signal?: AbortSignal }): Promise<SafetensorsFile> {
-  const source = await openFile(path);
+async function openOne(folder: Folder, file: string, options: { readonly signal?: AbortSignal }): Promise<SafetensorsFile> {
+  const source = await folder.open(file);
   try {
     return await readSafetensors(source, options);
   } catch (error) {
@@ -38,14 +35,15 @@ async function openOne(path: string, options: { readonly signal?: AbortSignal })
   }
 }
 
-async function openShards(directory: string, indexPath: string, options: { readonly signal?: AbortSignal }): Promise<SafetensorsFile> {
-  const weightMap = await readWeightMap(indexPath);
+async function openShards(folder: Folder, index: string, options: { readonly signal?: AbortSignal }): Promise<SafetensorsFile> {
+  const indexPath = folder.at(index);
+  const weightMap = readWeightMap(indexPath, await readFileIn(folder, index, INDEX_LIMIT));
   const opened = new Map<string, SafetensorsFile>();
   const close = async (): Promise<void> => void (await Promise.all([...opened.values()].map((file) => file.close())));
   try {
     for (const shard of new Set(weightMap.values())) {
       options.signal?.throwIfAborted();
-      opened.set(shard, await openShard(directory, shard, indexPath, options));
+      opened.set(shard, await openShard(folder, shard, indexPath, options));
     }
     const tensors = new Map<string, StoredTensor>();
     for (const [name, shard] of weightMap) tensors.set(name, tensorIn(opened.get(shard)!, name, shard, indexPath));
@@ -61,8 +59,8 @@ async function openShards(directory: string, indexPath: string, options: { reado
 const badIndex = (index: string, wrong: string): FrugalError =>
   new FrugalError("FRUGAL_BAD_FILE", `${index}: ${wrong}; fetch the index again`, {});
 
-async function readWeightMap(indexPath: string): Promise<ReadonlyMap<string, string>> {
-  const { weight_map: map } = parseJsonObject(indexPath, await readWhole(indexPath, INDEX_LIMIT));
+function readWeightMap(indexPath: string, content: Uint8Array): ReadonlyMap<string, string> {
+  const { weight_map: map } = parseJsonObject(indexPath, content);
   if (!isJsonObject(map)) throw badIndex(indexPath, "has no weight_map of tensor names to files");
   const entries = Object.entries(map);
   for (const [tensor, shard] of entries) {
@@ -77,15 +75,20 @@ async function readWeightMap(indexPath: string): Promise<ReadonlyMap<string, str
 }
 
 async function openShard(
-  directory: string,
+  folder: Folder,
   shard: string,
   indexPath: string,
   options: { readonly signal?: AbortSignal },
 ): Promise<SafetensorsFile> {
-  const path = joinPath(directory, shard);
-  if (!(await exists(path)))
-    throw new FrugalError("FRUGAL_NOT_FOUND", `${path}: the shard that ${indexPath} names is missing; put it beside the others`, { shard });
-  return openOne(path, options);
+  if (!(await folder.has(shard)))
+    throw new FrugalError(
+      "FRUGAL_NOT_FOUND",
+      `${folder.at(shard)}: the shard that ${indexPath} names is missing; put it beside the others`,
+      {
+        shard,
+      },
+    );
+  return openOne(folder, shard, options);
 }
 
 function tensorIn(file: SafetensorsFile, name: string, shard: string, indexPath: string): StoredTensor {

@@ -1,10 +1,12 @@
 /** From a name that a person gives to weights, tokenizer and template, whatever the file format. */
-import { openDirectory, readJsonFile, readTemplates, TOKENIZER_LIMIT } from "../formats/directory.ts";
-import { exists, joinPath, kindOf } from "../formats/files.ts";
-import { openGguf } from "../formats/gguf/split.ts";
+import { openDirectory, readTemplates, TOKENIZER_LIMIT } from "../formats/directory.ts";
+import { exists, joinPath, kindOf, openFile } from "../formats/files.ts";
+import { folderOf, isFiles, type ModelFiles, readJsonIn } from "../formats/folder.ts";
+import { openParts } from "../formats/gguf/split.ts";
 import type { PullOptions } from "../formats/hub.ts";
 import { openLlama2c } from "../formats/llama2c.ts";
 import { FrugalError, nearest } from "../tensor/error.ts";
+import type { ByteSource } from "../tensor/source.ts";
 import type { Metadata } from "../tensor/strings.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { embeddedNames, embeddedPath } from "./embedded/names.ts";
@@ -41,27 +43,71 @@ export interface OpenOptions {
 
 /**
  * Opens an embedded model by its name, `hf:owner/name[:file]` (downloading what is not there yet), a `.gguf` file, a llama2.c `.bin` file, or a
- * directory in Hugging Face layout, or one with a `model.gguf` in place of `config.json`.
+ * directory in Hugging Face layout, or one with a `model.gguf` in place of `config.json`. Where there is no file system, the files themselves:
+ * a `.gguf` file (of a split one, all parts), or those of such a directory. They are closed with what was opened, and where that fails.
  */
-export async function openCheckpoint(source: string, options: OpenOptions = {}): Promise<OpenedCheckpoint> {
+export async function openCheckpoint(source: string | ModelFiles, options: OpenOptions = {}): Promise<OpenedCheckpoint> {
   options.signal?.throwIfAborted();
+  if (isFiles(source)) return openFiles(source, options);
   if (typeof source !== "string" || source === "") throw new FrugalError("FRUGAL_BAD_ARGUMENT", `load: no model is named; name ${kinds}`);
   const path = source.startsWith("hf:") ? await download(source, options) : (embeddedPath(source) ?? source);
   const kind = await kindOf(path);
   if (kind === "directory") {
     const lone = joinPath(path, "model.gguf");
     // What tuning a GGUF file leaves in its folder.
-    if (!(await exists(joinPath(path, "config.json"))) && (await exists(lone))) return openGgufCheckpoint(lone, options);
+    if (!(await exists(joinPath(path, "config.json"))) && (await exists(lone))) return openGgufCheckpoint(lone, openFile, options);
     return openHuggingface(path, options);
   }
   if (kind === "missing") throw missing(source, path);
-  if (path.endsWith(".gguf")) return openGgufCheckpoint(path, options);
+  if (path.endsWith(".gguf")) return openGgufCheckpoint(path, openFile, options);
   if (path.endsWith(".bin")) return openLlama2cCheckpoint(path);
   throw new FrugalError(
     "FRUGAL_UNSUPPORTED",
     `${source}: is not a kind of file that holds a model; name a .gguf file, a llama2.c .bin file, or a directory with config.json`,
     { path: source },
   );
+}
+
+async function openFiles(given: ModelFiles, options: OpenOptions): Promise<OpenedCheckpoint> {
+  const closeAll = async (): Promise<void> => void (await Promise.all([...given.files.values()].map((source) => source.close())));
+  try {
+    const opened = given.files.has("config.json") ? await openHuggingface(given, options) : await openGgufFiles(given, options);
+    return {
+      ...opened,
+      async close() {
+        await opened.close();
+        await closeAll();
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function openGgufFiles(given: ModelFiles, options: OpenOptions): Promise<OpenedCheckpoint> {
+  const names = [...given.files.keys()].filter((name) => name.endsWith(".gguf")).toSorted();
+  const first = names[0];
+  if (first === undefined)
+    throw new FrugalError(
+      "FRUGAL_UNSUPPORTED",
+      `${given.name}: ${given.files.size} files, of which none is a .gguf file or config.json; give a .gguf file, or config.json, *.safetensors and tokenizer.json`,
+      { name: given.name },
+    );
+  const folder = folderOf(given);
+  // Sources may have other names than their keys, URLs for instance; parts are found by the keys.
+  const used = new Set<string>();
+  const open: OpenSource = async (name) => {
+    const source = await folder.open(name);
+    used.add(name);
+    return { ...source, name };
+  };
+  const opened = await openGgufCheckpoint(first, open, options);
+  const other = names.find((name) => !used.has(name));
+  if (other === undefined) return { ...opened, name: given.name, path: given.name };
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${given.name}: ${other} is no part of ${first}; give the files of one model`, {
+    file: other,
+  });
 }
 
 const kinds = `a .gguf file, a model's directory, hf:owner/name[:file], or an embedded model: ${embeddedNames.join(", ")}`;
@@ -102,8 +148,10 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   return () => (made ??= make());
 }
 
-async function openGgufCheckpoint(path: string, options: OpenOptions): Promise<OpenedCheckpoint> {
-  const file = await openGguf(path, signalOf(options));
+type OpenSource = (name: string) => Promise<ByteSource>;
+
+async function openGgufCheckpoint(path: string, open: OpenSource, options: OpenOptions): Promise<OpenedCheckpoint> {
+  const file = await openParts(await open(path), open, signalOf(options));
   const name = baseName(path);
   const template = file.metadata.get("tokenizer.chat_template");
   const hasTokenizer = file.metadata.has("tokenizer.ggml.model");
@@ -133,9 +181,9 @@ async function openLlama2cCheckpoint(path: string): Promise<OpenedCheckpoint> {
   };
 }
 
-async function openHuggingface(path: string, options: OpenOptions): Promise<OpenedCheckpoint> {
-  const directory = await openDirectory(path, signalOf(options));
-  const { config, tensors, tokenizer, tokenizerConfig, generationConfig, pooling } = directory;
+async function openHuggingface(source: string | ModelFiles, options: OpenOptions): Promise<OpenedCheckpoint> {
+  const directory = await openDirectory(source, signalOf(options));
+  const { path, config, tensors, tokenizer, tokenizerConfig, generationConfig, pooling } = directory;
   return {
     name: baseName(path),
     path,
@@ -154,10 +202,11 @@ async function openHuggingface(path: string, options: OpenOptions): Promise<Open
 
 /** The tokenizer and the template of a directory that need not hold a model. Rejects with FRUGAL_NOT_FOUND where there is no tokenizer.json. */
 export async function openTokenizer(path: string): Promise<Pick<OpenedCheckpoint, "tokenizer" | "chatTemplate">> {
-  const tokenizer = await readJsonFile(joinPath(path, "tokenizer.json"), TOKENIZER_LIMIT);
+  const folder = folderOf(path);
+  const tokenizer = await readJsonIn(folder, "tokenizer.json", TOKENIZER_LIMIT);
   if (tokenizer === undefined) return noTokenizer(path, "tokenizer.json");
-  const config = await readJsonFile(joinPath(path, "tokenizer_config.json"));
-  const { chatTemplate } = await readTemplates(path, config);
+  const config = await readJsonIn(folder, "tokenizer_config.json");
+  const { chatTemplate } = await readTemplates(folder, config);
   return {
     tokenizer: once(async () => (await import("../text/from-json.ts")).tokenizerFromJson(tokenizer, config)),
     chatTemplate,

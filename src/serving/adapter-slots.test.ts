@@ -20,7 +20,8 @@ function setting(count: number, more: Partial<AdapterPlaces> = {}, wait: () => P
   const files = new Map(["a", "b", "c", "d", "e"].map((name) => [name, `${name}1`]));
   const adapters = createAdapters({
     slots: count,
-    async read(path) {
+    async read(source) {
+      const path = source as string;
       reads.push(path);
       await wait();
       const contentHash = files.get(path);

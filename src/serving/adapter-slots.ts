@@ -3,6 +3,7 @@
  * with its last text. A text holds a lease while it is written; without a slot it waits here, never among those that run, so that no
  * step is held up. The slot that nobody used for the longest is filled next, from memory or from the file.
  */
+import { isFiles, type ModelFiles } from "../formats/folder.ts";
 import { FrugalError, nearest } from "../tensor/error.ts";
 
 /** An adapter's numbers, as the weights of slots take them. */
@@ -36,10 +37,10 @@ export interface AdapterLease {
 
 export interface Adapters {
   /**
-   * Reads an adapter and gives it a name; texts that ask for the name from then on get it. Rejects as its reader does, and leaves the name
+   * Reads an adapter (a path, or its files, which must stay open while it is loaded) and gives it a name; texts that ask for the name from then on get it. Rejects as its reader does, and leaves the name
    * as it was.
    */
-  load(name: string, path: string, signal?: AbortSignal): Promise<AdapterInfo>;
+  load(name: string, source: string | ModelFiles, signal?: AbortSignal): Promise<AdapterInfo>;
   /** Forgets a name: new texts get FRUGAL_NOT_FOUND, those being written end as they would. Rejects with FRUGAL_NOT_FOUND. */
   unload(name: string): Promise<void>;
   list(): readonly AdapterInfo[];
@@ -51,7 +52,7 @@ export interface Adapters {
 
 export interface AdapterPlaces {
   readonly slots: number;
-  read(path: string, signal?: AbortSignal): Promise<SlotNumbers>;
+  read(source: string | ModelFiles, signal?: AbortSignal): Promise<SlotNumbers>;
   write(slot: number, numbers: ReadonlyMap<string, Float32Array>): Promise<void>;
   /** Most bytes of adapters kept outside slots; others are read again. Default 256 MiB. */
   readonly hostBytes?: number;
@@ -64,6 +65,8 @@ export interface AdapterPlaces {
 /** One adapter, as it was loaded. */
 interface Held {
   readonly name: string;
+  readonly source: string | ModelFiles;
+  /** Of the source, for people. */
   readonly path: string;
   readonly adapter: Omit<SlotNumbers, "numbers">;
   users: number;
@@ -102,10 +105,10 @@ export function createAdapters(places: AdapterPlaces): Adapters {
   const gone = (): FrugalError => new FrugalError("FRUGAL_DISPOSED", "adapter: the model has been disposed; load it again");
 
   /** One file at a time: what is read is in memory before anything bounds it. */
-  function read(path: string, signal?: AbortSignal): Promise<SlotNumbers> {
+  function read(source: string | ModelFiles, signal?: AbortSignal): Promise<SlotNumbers> {
     const next = reading.then(() => {
       signal?.throwIfAborted();
-      return places.read(path, signal);
+      return places.read(source, signal);
     });
     reading = next.catch(() => undefined);
     return next;
@@ -125,7 +128,7 @@ export function createAdapters(places: AdapterPlaces): Adapters {
   async function fill(held: Held, slot: number): Promise<void> {
     let numbers = host.get(held);
     if (numbers === undefined) {
-      const found = await read(held.path);
+      const found = await read(held.source);
       if (found.contentHash !== held.adapter.contentHash)
         throw new FrugalError("FRUGAL_BAD_FILE", `adapter: ${held.path} has changed since "${held.name}" was loaded; load it again`, {
           adapter: held.name,
@@ -252,17 +255,18 @@ export function createAdapters(places: AdapterPlaces): Adapters {
   }
 
   return {
-    async load(name, path, signal) {
+    async load(name, source, signal) {
+      const path = isFiles(source) ? source.name : source;
       for (const [what, value] of Object.entries({ name, path }))
         if (typeof value !== "string" || value === "")
           throw new FrugalError("FRUGAL_BAD_ARGUMENT", `adapter: the ${what} is ${JSON.stringify(value)}; give a text`, { option: what });
       return inOrder(name, async () => {
         if (disposed) throw gone();
-        const { numbers, ...adapter } = await read(path, signal);
+        const { numbers, ...adapter } = await read(source, signal);
         signal?.throwIfAborted();
         if (disposed) throw gone();
         forget(name);
-        const held: Held = { name, path, adapter, users: 0, slot: undefined, filling: undefined, isCurrent: true };
+        const held: Held = { name, source, path, adapter, users: 0, slot: undefined, filling: undefined, isCurrent: true };
         current.set(name, held);
         keep(held, numbers);
         return infoOf(held);

@@ -1,6 +1,7 @@
 /** From a checkpoint's name to a model that a backend has loaded: the steps of `load`, also for those who need what lies beneath. */
 import type { Backend, CacheFormat, LoadedModel, Weights } from "../backends/backend.ts";
 import { type BackendName, chooseBackend } from "../backends/choose.ts";
+import type { ModelFiles } from "../formats/folder.ts";
 import type { Graph } from "../graph/value.ts";
 import type { Checkpoint, Model } from "../models/family.ts";
 import { openModel } from "../models/index.ts";
@@ -76,7 +77,7 @@ export interface AdapterRoom {
   readonly count: number;
   readonly bytes: number;
   /** An adapter's files for a slot. */
-  read(path: string, signal?: AbortSignal): Promise<SlotNumbers>;
+  read(source: string | ModelFiles, signal?: AbortSignal): Promise<SlotNumbers>;
 }
 
 /** What those change who score texts rather than write them. */
@@ -155,7 +156,7 @@ const largeVocabulary = 65_536;
 /** Ids of a shortlist. */
 const shortlistLength = 256;
 
-export async function loadParts(source: string, options: LoadOptions = {}, limits: StepLimits = {}): Promise<ModelParts> {
+export async function loadParts(source: string | ModelFiles, options: LoadOptions = {}, limits: StepLimits = {}): Promise<ModelParts> {
   checkOptions("load", options, loadOptionNames);
   wholeNumber("load", "context", options.context, 1);
   wholeNumber("load", "sequences", options.sequences, 1, 4096);

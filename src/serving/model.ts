@@ -1,4 +1,5 @@
 /** A loaded model as people use it. */
+import type { ModelFiles } from "../formats/folder.ts";
 import type { BaseModel } from "../models/base-model.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { ConstraintCompiler } from "../text/constraint.ts";
@@ -150,7 +151,7 @@ export interface FrugalModel extends AsyncDisposable {
 }
 
 /** `load` of the public interface, for those who open the model in their own way. */
-export async function load(source: string, options: LoadOptions = {}, limits: StepLimits = {}): Promise<FrugalModel> {
+export async function load(source: string | ModelFiles, options: LoadOptions = {}, limits: StepLimits = {}): Promise<FrugalModel> {
   return frugalModel(await loadParts(source, options, limits));
 }
 

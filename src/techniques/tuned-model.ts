@@ -1,11 +1,11 @@
 /** A model with what `tuned.safetensors` holds: trained weights of techniques for which PEFT has no file, such as bottleneck adapters. */
 import type { Weight } from "../backends/backend.ts";
-import { openFile } from "../formats/files.ts";
 import { isJsonObject, parseJson } from "../formats/json.ts";
 import { readSafetensors } from "../formats/safetensors.ts";
 import type { Checkpoint, Model } from "../models/family.ts";
 import { openModel } from "../models/index.ts";
 import { FrugalError, nearest } from "../tensor/error.ts";
+import type { ByteSource } from "../tensor/source.ts";
 import type { TuningTechnique } from "../training/technique.ts";
 import { tuningTechnique } from "./index.ts";
 import { numbersOfWeight, renewedGraphs } from "./tuning/adapted-model.ts";
@@ -15,9 +15,10 @@ import { type Numbers, numbersOf } from "./tuning/adapter.ts";
 export const tunedName = "tuned.safetensors";
 const techniqueKey = "frugal.technique";
 
-/** Rejects with FRUGAL_BAD_FILE, FRUGAL_UNSUPPORTED, and FRUGAL_BAD_ARGUMENT where it was made for another base. */
-export async function openTunedModel(path: string, checkpoint: Checkpoint, signal?: AbortSignal): Promise<Model> {
-  const { technique, numbers } = await readTuned(path, signal);
+/** Closes the source. Rejects with FRUGAL_BAD_FILE, FRUGAL_UNSUPPORTED, and FRUGAL_BAD_ARGUMENT where it was made for another base. */
+export async function openTunedModel(source: ByteSource, checkpoint: Checkpoint, signal?: AbortSignal): Promise<Model> {
+  const path = source.name;
+  const { technique, numbers } = await readTuned(source, signal);
   const model = openModel(checkpoint);
   const graph = model.graphs()["score"];
   if (graph === undefined || technique.serve === undefined)
@@ -48,8 +49,8 @@ export async function openTunedModel(path: string, checkpoint: Checkpoint, signa
   return { ...model, weights, graphs: (options) => renewedGraphs(model.graphs(options), technique.serve!) };
 }
 
-async function readTuned(path: string, signal?: AbortSignal): Promise<{ technique: TuningTechnique; numbers: Map<string, Numbers> }> {
-  const source = await openFile(path);
+async function readTuned(source: ByteSource, signal?: AbortSignal): Promise<{ technique: TuningTechnique; numbers: Map<string, Numbers> }> {
+  const path = source.name;
   try {
     const { tensors, metadata } = await readSafetensors(source, signal === undefined ? {} : { signal });
     const text = metadata.get(techniqueKey);

@@ -1,9 +1,11 @@
 /** From an adapter's path to a model that carries it: the steps that `--adapter` and `load(..., { adapter })` take. */
 import { readGguf } from "../../formats/gguf/read.ts";
-import { exists, joinPath, kindOf, openFile } from "../../formats/files.ts";
+import { exists, openFile } from "../../formats/files.ts";
+import { folderOf, isFiles, type ModelFiles } from "../../formats/folder.ts";
 import { readPeft } from "../../formats/peft.ts";
 import type { Checkpoint, Model } from "../../models/family.ts";
 import { openModel } from "../../models/index.ts";
+import type { ByteSource } from "../../tensor/source.ts";
 import { openTunedModel, tunedName } from "../tuned-model.ts";
 import type { Adapter } from "./adapter.ts";
 import { adaptedModel, withFurther } from "./adapted-model.ts";
@@ -19,18 +21,20 @@ export interface OpenAdapterOptions {
 
 /**
  * An adapter for the model of a checkpoint: a directory that PEFT writes, one of its `.safetensors` files alone, or a GGUF file that
- * llama.cpp takes as `--lora`. Rejects with FRUGAL_BAD_ARGUMENT where it was made for another base.
+ * llama.cpp takes as `--lora`; or the files of one of these. Rejects with FRUGAL_BAD_ARGUMENT where it was made for another base.
  */
 export async function openAdapter(
-  path: string,
+  given: string | ModelFiles,
   checkpoint: Checkpoint,
   model: Model,
   { alpha, signal }: OpenAdapterOptions = {},
 ): Promise<Adapter> {
   const options = signal === undefined ? {} : { signal };
-  if (path.endsWith(".gguf")) {
+  const path = nameOf(given);
+  const gguf = ggufOf(given);
+  if (gguf !== undefined) {
     if (alpha !== undefined) throw ownAlpha(path);
-    const source = await openFile(path);
+    const source = await gguf();
     try {
       const file = await readGguf(source, options);
       const fingerprint = parseFingerprint(textOf(file.metadata.get(fingerprintKey)));
@@ -40,7 +44,7 @@ export async function openAdapter(
       await source.close();
     }
   }
-  const file = await readPeft(path, options);
+  const file = await readPeft(given, options);
   try {
     const fingerprint = parseFingerprint(file.metadata.get(fingerprintKey));
     if (fingerprint !== undefined) await expectBase(path, model, fingerprint, file.config?.baseModel);
@@ -52,11 +56,31 @@ export async function openAdapter(
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
+/** How messages call an adapter. */
+export const nameOf = (given: string | ModelFiles): string => (isFiles(given) ? given.name : given);
+
+function ggufOf(given: string | ModelFiles): (() => Promise<ByteSource>) | undefined {
+  if (!isFiles(given)) return given.endsWith(".gguf") ? () => openFile(given) : undefined;
+  const [file, ...others] = given.files.keys();
+  return file?.endsWith(".gguf") === true && others.length === 0 ? () => folderOf(given).open(file) : undefined;
+}
+
+/** What training left of techniques for which PEFT has no file. */
+async function tunedIn(given: string | ModelFiles): Promise<(() => Promise<ByteSource>) | undefined> {
+  const folder = folderOf(given);
+  if ((await folder.kind()) === "directory") return (await folder.has(tunedName)) ? () => folder.open(tunedName) : undefined;
+  return /(?:^|[/\\])tuned\.safetensors$/.test(folder.name) && (await exists(folder.name)) ? () => openFile(folder.name) : undefined;
+}
+
 /** The model of a checkpoint with an adapter beside its weights. */
-export async function openAdaptedModel(path: string, checkpoint: Checkpoint, options: OpenAdapterOptions = {}): Promise<Model> {
-  const tuned = (await kindOf(path)) === "directory" ? joinPath(path, tunedName) : path;
-  if (/(?:^|[/\\])tuned\.safetensors$/.test(tuned) && (await exists(tuned))) return openTunedModel(tuned, checkpoint, options.signal);
+export async function openAdaptedModel(
+  given: string | ModelFiles,
+  checkpoint: Checkpoint,
+  options: OpenAdapterOptions = {},
+): Promise<Model> {
+  const tuned = await tunedIn(given);
+  if (tuned !== undefined) return openTunedModel(await tuned(), checkpoint, options.signal);
   const base = openModel(checkpoint);
-  const adapter = await openAdapter(path, checkpoint, base, options);
+  const adapter = await openAdapter(given, checkpoint, base, options);
   return adaptedModel(adapter.further.size === 0 ? base : openModel(withFurther(checkpoint, adapter)), adapter);
 }

@@ -14,7 +14,7 @@ import { checkOptions, wholeNumber } from "../../tensor/options.ts";
 import { type Shape, size } from "../../tensor/shape.ts";
 import type { Adapter } from "./adapter.ts";
 import { linearChanges } from "./adapted-model.ts";
-import { openAdapter } from "./open-adapter.ts";
+import { nameOf, openAdapter } from "./open-adapter.ts";
 import { chooseLinears, type Linear, rewriteLinears } from "./targets.ts";
 
 /**
@@ -34,8 +34,9 @@ export function adapterRoom(checkpoint: Checkpoint, model: Model, options: Adapt
     weights: new Map([...shapes].map(([name, shape]) => [name, empty(shape)])),
     count,
     bytes: [...shapes.values()].reduce((sum, shape) => sum + 4 * size(shape), 0),
-    async read(path, signal) {
-      const adapter = await openAdapter(path, checkpoint, model, { signal });
+    async read(source, signal) {
+      const path = nameOf(source);
+      const adapter = await openAdapter(source, checkpoint, model, { signal });
       expectPlain(path, adapter);
       return inSlot(path, model, adapter, linears, rank);
     },
