@@ -1,6 +1,8 @@
 /** The native core as the binding shows it (native/bindings/node.cpp), and where it is found. */
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { nativePackage, platformHere } from "./packages.ts";
 
 /** A model of the core; only its functions look inside. */
 export type Handle = { readonly handle: unique symbol };
@@ -39,17 +41,100 @@ export interface Addon {
   calibrate(kind: number, threads: number, set: string): Promise<number>;
 }
 
+const functions: Readonly<Record<keyof Addon, true>> = {
+  sets: true,
+  create: true,
+  addVector: true,
+  addMatrix: true,
+  addCoarse: true,
+  fill: true,
+  progress: true,
+  addProgram: true,
+  allocate: true,
+  pageBytes: true,
+  copyPages: true,
+  readPages: true,
+  writePages: true,
+  memory: true,
+  run: true,
+  dispose: true,
+  calibrate: true,
+};
+
+/** A place where the core may lie. */
+interface Place {
+  readonly kind: "own build" | "package";
+  /** The path of the file, or what `require` finds it by. */
+  readonly file: string;
+  /** The package.json that must have our version: the two halves of the core speak a language that changes from version to version. */
+  readonly version?: string;
+}
+
+/** A place where the core was looked for; without `reason` it was found there. */
+export interface Attempt extends Pick<Place, "kind" | "file"> {
+  readonly reason?: string;
+}
+
+export type FoundAddon = { readonly tried: readonly Attempt[] } & ({ readonly addon: Addon } | { readonly reason: string });
+
+/** A build of one's own comes first: who has compiled the core wants to run it. */
+function usualPlaces(): readonly Place[] {
+  const name = nativePackage(platformHere());
+  return [
+    { kind: "own build", file: fileURLToPath(new URL("../../../native/build/frugal.node", import.meta.url)) },
+    { kind: "package", file: `${name}/frugal.node`, version: `${name}/package.json` },
+  ];
+}
+
 /** The built core, or why there is none. */
-export function findAddon(): { readonly addon: Addon } | { readonly reason: string } {
-  const path = fileURLToPath(new URL("../../../native/build/frugal.node", import.meta.url));
+export function findAddon(places: readonly Place[] = usualPlaces()): FoundAddon {
+  const require = createRequire(import.meta.url);
+  const tried: Attempt[] = [];
+  for (const { kind, file, version } of places) {
+    const path = resolved(require, file);
+    const reason = path === undefined ? "is not there" : versionFault(require, version);
+    const loaded = reason === undefined ? load(require, path!) : { reason };
+    tried.push({ kind, file: path ?? file, ...("reason" in loaded ? loaded : {}) });
+    if ("addon" in loaded) return { addon: loaded.addon, tried };
+  }
+  const faults = tried.filter(({ reason }) => reason !== "is not there").map(({ file, reason }) => `${file} ${reason}`);
+  const missing = `the native core is not there: no package ${nativePackage(platformHere())}, and none built here`;
+  return { reason: faults.length > 0 ? faults.join("; ") : `${missing} (npm run setup, with a C++ compiler installed)`, tried };
+}
+
+function resolved(require: NodeJS.Require, file: string): string | undefined {
   try {
-    return { addon: createRequire(import.meta.url)(path) as Addon };
+    return require.resolve(file);
+  } catch {
+    return undefined;
+  }
+}
+
+function load(require: NodeJS.Require, path: string): { readonly addon: Addon } | { readonly reason: string } {
+  try {
+    const addon = require(path) as Partial<Addon>;
+    const lacking = Object.keys(functions).filter((name) => typeof addon[name as keyof Addon] !== "function");
+    if (lacking.length === 0) return { addon: addon as Addon };
+    return { reason: `is of another version of Frugal: it lacks ${lacking.join(", ")}` };
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
-    return {
-      reason: missing
-        ? "the native core is not built; run `npm run setup` with a C++ compiler installed"
-        : `the native core does not load: ${(error as Error).message}`,
-    };
+    return { reason: `does not load: ${(error as Error).message.split("\n")[0]!}` };
+  }
+}
+
+/** Where our own package.json is not beside us (one that bundles us has its own), there is nothing to compare with. */
+function versionFault(require: NodeJS.Require, version: string | undefined): string | undefined {
+  if (version === undefined) return undefined;
+  const wanted = versionOf(require, fileURLToPath(new URL("../../../package.json", import.meta.url)), "frugal");
+  const found = versionOf(require, version);
+  if (wanted === undefined || wanted === found) return undefined;
+  return `is version ${found ?? "unknown"}, but Frugal is ${wanted}; install the same version of both`;
+}
+
+function versionOf(require: NodeJS.Require, file: string, name?: string): string | undefined {
+  try {
+    const read = JSON.parse(readFileSync(require.resolve(file), "utf8")) as { readonly name?: string; readonly version?: string };
+    return name === undefined || read.name === name ? read.version : undefined;
+  } catch {
+    return undefined;
   }
 }
