@@ -1,4 +1,4 @@
-// The activation functions, by the number src/backends/native/words.ts gives them.
+// The activation functions, by the number src/backends/core/words.ts gives them.
 #pragma once
 #include "kernel.h"
 

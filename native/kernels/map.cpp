@@ -1,5 +1,5 @@
 // map: a small program of maps over numbers, run on pieces that stay in the first cache, so that a chain of maps reads and writes memory once.
-// Optimizer steps, gated units and their gradients are such chains; src/backends/native/elementwise.ts writes the program.
+// Optimizer steps, gated units and their gradients are such chains; src/backends/core/elementwise.ts writes the program.
 // arrays: inputs (each spreads over the results), results, all of the results' shape.
 // integers: inputs, results, registers, then for each instruction: kind, to, three registers; then the register of each result.
 // Registers 0.. hold the inputs. numbers: two for each instruction.

@@ -1,4 +1,4 @@
-// A program: steps as words, written by src/backends/native/program.ts. Parsed once; sizes are filled in at each run.
+// A program: steps as words, written by src/backends/core/words.ts. Parsed once; sizes are filled in at each run.
 //   step:  kernel, arrays, integers, numbers, then the arrays, the integers, the numbers' bits
 //   array: space, index, offset (in 4 bytes), rank, then for each dim: constant, T, S, C, R
 #pragma once

@@ -1,4 +1,4 @@
-// What a kernel is given: the step's operands resolved for this run. A program is a list of steps; see src/backends/native/program.ts.
+// What a kernel is given: the step's operands resolved for this run. A program is a list of steps; see src/backends/core/words.ts.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

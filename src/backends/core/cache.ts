@@ -2,7 +2,7 @@
 import { FrugalError } from "../../tensor/error.ts";
 import type { CacheFormat, LoadedModel } from "../backend.ts";
 import { type CacheTable, expectBytes, expectPages, expectTargets } from "../cache.ts";
-import type { Addon, Handle } from "./addon.ts";
+import type { Core } from "./core.ts";
 
 /** By the numbers of `Cache::Format` in native/runtime/step.h. */
 const formats: readonly CacheFormat[] = ["F32", "F16", "Q8_0", "Q4_0"];
@@ -10,7 +10,7 @@ const formats: readonly CacheFormat[] = ["F32", "F16", "Q8_0", "Q4_0"];
 /** The core's number of a format. Throws FRUGAL_UNSUPPORTED where it has none. */
 export function coreFormat(format: CacheFormat = "F16"): number {
   const at = formats.indexOf(format);
-  if (at < 0) throw new FrugalError("FRUGAL_UNSUPPORTED", `native: no cache in ${format}; take ${formats.join(", ")}`, { format });
+  if (at < 0) throw new FrugalError("FRUGAL_UNSUPPORTED", `core: no cache in ${format}; take ${formats.join(", ")}`, { format });
   return at;
 }
 
@@ -27,40 +27,39 @@ export function coreLayers(tables: readonly CacheTable[]): Int32Array {
 
 /** `check` throws where the model is gone. */
 export function pageCalls(
-  addon: Addon,
-  handle: Handle,
+  core: Core,
   tables: readonly CacheTable[],
   check: () => void,
 ): Pick<LoadedModel, "copyPages" | "readPages" | "writePages"> {
   const layersOf = new Map(tables.map(({ name, layers }) => [name, Int32Array.from(layers, ({ index }) => index)]));
-  const perPage = new Map([...layersOf].map(([name, layers]) => [name, addon.pageBytes(handle, layers)]));
+  const perPage = new Map([...layersOf].map(([name, layers]) => [name, core.pageBytes(layers)]));
   const place = (name: string, pages: Int32Array): { readonly layers: Int32Array; readonly bytes: number } => {
-    expectPages("native", tables, name, pages);
+    expectPages(core.name, tables, name, pages);
     return { layers: layersOf.get(name)!, bytes: perPage.get(name)! * pages.length };
   };
   const done = (ok: boolean): void => {
-    if (!ok) throw new FrugalError("FRUGAL_INTERNAL", "native: the core refuses pages that were checked; report this");
+    if (!ok) throw new FrugalError("FRUGAL_INTERNAL", `${core.name}: the core refuses pages that were checked; report this`);
   };
   return {
     async copyPages(name, from, to) {
       check();
       const { layers } = place(name, from);
       place(name, to);
-      expectTargets("native", to, from);
-      done(await addon.copyPages(handle, layers, from, to));
+      expectTargets(core.name, to, from);
+      done(await core.copyPages(layers, from, to));
     },
     async readPages(name, pages) {
       check();
       const { layers, bytes } = place(name, pages);
       const held = new Uint8Array(bytes);
-      done(await addon.readPages(handle, layers, pages, held));
+      done(await core.readPages(layers, pages, held));
       return held;
     },
     async writePages(name, pages, bytes) {
       check();
       const { layers, bytes: wanted } = place(name, pages);
-      expectBytes("native", bytes, wanted);
-      done(await addon.writePages(handle, layers, pages, bytes));
+      expectBytes(core.name, bytes, wanted);
+      done(await core.writePages(layers, pages, bytes));
     },
   };
 }

@@ -135,7 +135,7 @@ export const lowerings: Readonly<Record<string, Lower>> = {
     if (x.shape.some((dim) => typeof dim !== "number"))
       throw new FrugalError(
         "FRUGAL_UNSUPPORTED",
-        `native: dot of ${printDims(x.shape)} needs fixed sizes; sum products along each axis instead`,
+        `core: dot of ${printDims(x.shape)} needs fixed sizes; sum products along each axis instead`,
       );
     const count = x.shape.reduce<number>((product, dim) => product * fixed(dim), 1);
     const parts = l.buffer(elements([Math.ceil(count / 4096)]), [Math.ceil(count / 4096)]);
@@ -149,7 +149,7 @@ export const lowerings: Readonly<Record<string, Lower>> = {
   layerNormGradient: (value, l) => lowerGradients([value], l),
   coarseMatmul(value, l) {
     const [x, w] = value.inputs as [Value, Value];
-    if (!l.isMatrix(w)) throw new FrugalError("FRUGAL_UNSUPPORTED", "native: coarseMatmul needs a weight that no program updates");
+    if (!l.isMatrix(w)) throw new FrugalError("FRUGAL_UNSUPPORTED", "core: coarseMatmul needs a weight that no program updates");
     l.step("coarse_linear", [l.operand(x), l.quantized(x), l.coarse(w), l.operand(value)]);
   },
   pickedMatmul(value, l) {

@@ -34,7 +34,7 @@ export function schedule(order: readonly Value[], groups: readonly ReadonlySet<V
       if (left === 0) ready.push(follower);
     }
   }
-  if (done.length < steps.size) throw new FrugalError("FRUGAL_INTERNAL", "native: steps wait for each other; a group of values is wrong");
+  if (done.length < steps.size) throw new FrugalError("FRUGAL_INTERNAL", "core: steps wait for each other; a group of values is wrong");
   return done;
 }
 

@@ -42,7 +42,7 @@ export function lower(graph: Graph, weights: WeightTable): Lowered {
   const order = valuesOf(graph);
   const missing = missingKernels(order);
   if (missing.length > 0)
-    throw new FrugalError("FRUGAL_UNSUPPORTED", `native: no kernel for ${missing.join(", ")}; use the reference backend`);
+    throw new FrugalError("FRUGAL_UNSUPPORTED", `core: no kernel for ${missing.join(", ")}; use the reference backend`);
   const outputs = [...graph.outputs];
   const state = new Lowering(weights, order, outputs);
   for (const value of order) if (value.op === "input") state.addInput(value);
