@@ -1,5 +1,6 @@
 /** The public interface of Frugal. */
 export type { ModelFiles } from "./formats/folder.ts";
+export type { ByteSink } from "./formats/sink.ts";
 export type { ByteSource } from "./tensor/source.ts";
 export { load, type AdapterSource, type LoadOptions } from "./load.ts";
 export { serve } from "./serve.ts";
@@ -25,6 +26,7 @@ export type { DecodeOptions, EncodeOptions, Tokenizer } from "./text/tokenizer.t
 export { exportGguf, type ExportOptions } from "./models/llama-gguf.ts";
 export { type Examples, tune, type TuneOptions, type TuneResult, type Tuning } from "./techniques/tune.ts";
 export type { PeftFiles } from "./formats/peft.ts";
+export { quantize, type Quantized, type QuantizeOptions } from "./techniques/quantize.ts";
 export { techniques } from "./techniques/index.ts";
 export type { TuningTechnique } from "./training/technique.ts";
 export type { TrainingSettings } from "./training/recipe.ts";

@@ -295,11 +295,44 @@ describe("measurements", () => {
   });
 });
 
+describe("quantize", () => {
+  test("before and after, with the perplexity of a text", async () => {
+    const out = join(frugal.folder, "quantized.gguf");
+    const text = join(frugal.folder, "quantized.txt");
+    writeFileSync(text, "the cat sat on the mat. ".repeat(20));
+    const measure = ["--text", text, "--context", "32", "--chunks", "2"];
+    const result = (await json("quantize", gguf, out, "--format", "q8_0", ...measure, ...reference)) as {
+      before: { bytes: number; perplexity: number };
+      after: { bytes: number; perplexity: number };
+    };
+    expect(Object.keys(result)).toEqual(["before", "after", "formats", "out"]);
+    expect([result.before.bytes, result.after.bytes]).toEqual([readFileSync(gguf).length, readFileSync(out).length]);
+    expect(Math.abs(result.after.perplexity / result.before.perplexity - 1)).toBeLessThan(0.05);
+    expect(result.after.perplexity).not.toBe(result.before.perplexity);
+    const alone = await json("perplexity", out, text, "--context", "32", "--chunks", "2", ...reference);
+    expect(alone["perplexity"]).toBe(result.after.perplexity);
+    expect(await json("quantize", gguf, out, "--format", "Q4_0", "--pure", ...reference)).not.toHaveProperty("before.perplexity");
+  });
+
+  test.each<[string[], number, RegExp]>([
+    [[], 2, /--format is missing; it may be F32/],
+    [["--format", "Q4_O"], 1, /did you mean Q4_0\?/],
+    [["--format", "Q4_0", "--context", "32"], 2, /--context is about the text to measure; name it with --text/],
+    [["--format", "Q4_0", "--text", "nowhere.txt"], 1, /nowhere\.txt: cannot open it/],
+  ])("%j is refused", async (args, code, message) => {
+    const result = await frugal.run(["quantize", gguf, join(frugal.folder, "never.gguf"), ...args]);
+    expect([result.code, result.stdout]).toEqual([code, ""]);
+    expect(result.stderr).toMatch(message);
+  });
+});
+
 describe("usage", () => {
   test("help everywhere", async () => {
     const { stdout } = await frugal.run(["--help"]);
     const commands = [...stdout.matchAll(/^ {2}(\w+) {2,}/gm)].map(([, name]) => name!);
-    expect(commands.join(" ")).toBe("run logits forward tokenize detokenize embed perplexity bench inspect serve merge tune train pull");
+    expect(commands.join(" ")).toBe(
+      "run logits forward tokenize detokenize embed perplexity bench inspect serve merge quantize tune train pull",
+    );
     for (const command of commands) {
       const help = await frugal.run([command, "--help"]);
       expect(help.code).toBe(0);

@@ -22,6 +22,7 @@ export const commands: Readonly<Record<string, Entry>> = {
   inspect: { summary: "what a model file holds and needs", load: async () => (await import("./commands/inspect.ts")).inspect },
   serve: { summary: "serve a model over HTTP", load: async () => (await import("./commands/serve.ts")).serve },
   merge: { summary: "make an adapter part of its model", load: async () => (await import("./commands/merge.ts")).merge },
+  quantize: { summary: "write a model in another storage format", load: async () => (await import("./commands/quantize.ts")).quantize },
   tune: { summary: "tune a model to examples", load: async () => (await import("./commands/tune.ts")).tune },
   train: { summary: "train a model by a recipe", load: async () => (await import("./commands/train.ts")).train },
   pull: { summary: "download a model", load: async () => (await import("./commands/pull.ts")).pull },

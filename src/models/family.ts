@@ -1,5 +1,6 @@
 /** What a model family must say: which checkpoints are its, what their configuration means, where their weights are, and its graph. */
 import type { Weights } from "../backends/backend.ts";
+import type { GgufValueType } from "../formats/gguf/values.ts";
 import type { Pooling } from "../formats/pooling.ts";
 import type { Graph } from "../graph/value.ts";
 import type { Metadata } from "../tensor/strings.ts";
@@ -18,7 +19,14 @@ export type Checkpoint =
       /** Of a model that begins anew (models/untrained.ts): gives the tensors that the configuration asks for. */
       readonly make?: TensorMaker;
     }
-  | { readonly kind: "gguf"; readonly name: string; readonly metadata: Metadata; readonly tensors: ReadonlyMap<string, StoredTensor> };
+  | {
+      readonly kind: "gguf";
+      readonly name: string;
+      readonly metadata: Metadata;
+      /** How each key of `metadata` was stored, so that it can be written as it was. */
+      readonly types?: ReadonlyMap<string, GgufValueType>;
+      readonly tensors: ReadonlyMap<string, StoredTensor>;
+    };
 
 export interface ModelFamily {
   readonly name: string;

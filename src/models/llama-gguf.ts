@@ -2,8 +2,9 @@
 import { decodeWeights } from "../backends/weights.ts";
 import { ropeFrequencies, type RopeScaling } from "../blocks/rope-frequencies.ts";
 import { type ModelDirectory, openDirectory } from "../formats/directory.ts";
+import type { NamedTensor } from "../formats/gguf/tensor-formats.ts";
 import { writeGguf } from "../formats/gguf/write.ts";
-import type { ByteSink, TensorToWrite } from "../formats/sink.ts";
+import type { ByteSink, TensorToWrite, WriteOptions } from "../formats/sink.ts";
 import { inOrder, sourceName, type Value } from "../graph/value.ts";
 import { FrugalError } from "../tensor/error.ts";
 import { storedBytes, type StorageFormat } from "../tensor/format.ts";
@@ -44,12 +45,16 @@ export async function exportGguf(directory: string, file: string, options: Expor
 }
 
 export interface GgufExport {
-  /** Of the matrices; vectors are written in F32. */
-  readonly format: StorageFormat;
+  /** Of the matrices, while vectors are written in F32; or what says it for each tensor. */
+  readonly format: StorageFormat | FormatChooser;
   /** Keys beside those of the model and its tokenizer: general.name, general.license, ... They count where both have one. */
   readonly metadata?: Metadata;
   readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: WriteOptions["onProgress"] | undefined;
 }
+
+/** The format of each tensor by its name; they are in F32 before. */
+export type FormatChooser = (tensors: readonly NamedTensor[], metadata: Metadata) => ReadonlyMap<string, StorageFormat>;
 
 /**
  * Rejects with FRUGAL_UNSUPPORTED for another family, for a tokenizer or a rotary scaling that the file cannot say, or for a format
@@ -76,8 +81,9 @@ export async function writeLlamaGguf(directory: ModelDirectory, target: string |
     ...(chatTemplate === undefined ? [] : [["tokenizer.chat_template", chatTemplate] as const]),
     ...(options.metadata ?? []),
   ]);
-  const written = { metadata, tensors: [...divisorsOf(rope), ...tensorsOf(model, sizes, options)] };
-  await writeGguf(target, written, options.signal === undefined ? {} : { signal: options.signal });
+  const { signal, onProgress } = options;
+  const written = { metadata, tensors: [...divisorsOf(rope), ...tensorsOf(model, sizes, metadata, options)] };
+  await writeGguf(target, written, { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) });
 }
 
 const unsupported = (path: string, what: string, why: string): FrugalError =>
@@ -135,18 +141,18 @@ const names: Readonly<Record<string, string>> = {
   "mlp.down": "ffn_down",
 };
 
-function tensorsOf(model: Model, sizes: DecoderConfig, options: GgufExport): TensorToWrite[] {
+function tensorsOf(model: Model, sizes: DecoderConfig, metadata: Metadata, { format, signal }: GgufExport): TensorToWrite[] {
   const weights = inOrder(model.graphs()["score"]!.outputs.values()).filter(({ op }) => op === "weight");
-  return weights.map((value): TensorToWrite => {
+  const tensors = weights.map((value) => {
     const [, layer, rest = "", bias] = /^(?:layers\.(\d+)\.)?(.*?)(\.bias)?$/.exec(sourceName(value))!;
     const kind = bias === undefined ? "weight" : "bias";
-    const shape = value.shape as Shape;
-    return {
-      name: `${layer === undefined ? "" : `blk.${layer}.`}${names[rest]!}.${kind}`,
-      shape,
-      format: shape.length === 1 ? F32 : options.format,
-      bytes: encoded(value, model, turnedHeads(rest, sizes), shape.length === 1 ? F32 : options.format, options.signal),
-    };
+    const name = `${layer === undefined ? "" : `blk.${layer}.`}${names[rest]!}.${kind}`;
+    return { name, shape: value.shape as Shape, format: F32, value, heads: turnedHeads(rest, sizes) };
+  });
+  const chosen = typeof format === "function" ? format(tensors, metadata) : undefined;
+  return tensors.map(({ name, shape, value, heads }): TensorToWrite => {
+    const own = chosen === undefined ? (shape.length === 1 ? F32 : (format as StorageFormat)) : chosen.get(name)!;
+    return { name, shape, format: own, bytes: encoded(value, model, heads, own, signal) };
   });
 }
 

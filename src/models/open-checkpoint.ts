@@ -158,7 +158,7 @@ async function openGgufCheckpoint(path: string, open: OpenSource, options: OpenO
   return {
     name,
     path,
-    checkpoint: { kind: "gguf", name: path, metadata: file.metadata, tensors: file.tensors },
+    checkpoint: { kind: "gguf", name: path, metadata: file.metadata, types: file.types, tensors: file.tensors },
     tokenizer: once(async () => (hasTokenizer ? fromMetadata(file.metadata) : noTokenizer(path, "the key tokenizer.ggml.model"))),
     hasTokenizer,
     endIds: [],

@@ -76,7 +76,7 @@ const modelBytes = ({ checkpoint, model }: Origin, { trained }: Trainable): numb
 async function writeModel(out: string, origin: Origin, { trainable, read }: Tuned): Promise<void> {
   const { checkpoint, model, folder } = origin;
   const tensors = tensorsWith(checkpoint, model, trainable.trained, read);
-  if (checkpoint.kind === "gguf") return writeGguf(joinPath(out, "model.gguf"), { metadata: checkpoint.metadata, tensors });
+  if (checkpoint.kind === "gguf") return writeGguf(joinPath(out, "model.gguf"), { ...checkpoint, tensors });
   // PyTorch's name for the type of the weights would be another one's now.
   const { torch_dtype: _torch, dtype: _dtype, ...config } = checkpoint.config;
   await writeJson(joinPath(out, "config.json"), { ...config, torch_dtype: "float32" });

@@ -1,9 +1,10 @@
 /** Writes a merged model as the files that its base was: a GGUF file, or a directory in Hugging Face layout with everything else in it copied. */
 import { exists, joinPath, kindOf, listDirectory, makeDirectory, readWhole, remove, replace, writeWhole } from "../../formats/files.ts";
-import { openGguf } from "../../formats/gguf/split.ts";
+import { fileTypeOf } from "../../formats/gguf/file-types.ts";
 import { writeGguf } from "../../formats/gguf/write.ts";
 import { writeSafetensors } from "../../formats/safetensors-write.ts";
 import type { TensorToWrite, WriteOptions } from "../../formats/sink.ts";
+import type { Checkpoint } from "../../models/family.ts";
 import { openModel } from "../../models/index.ts";
 import type { OpenedCheckpoint } from "../../models/open-checkpoint.ts";
 import { FrugalError } from "../../tensor/error.ts";
@@ -25,25 +26,6 @@ export interface Merged {
   readonly formats: Readonly<Record<string, number>>;
 }
 
-/** What GGUF calls files that are mostly of a format. */
-const fileTypes: Readonly<Record<string, number>> = {
-  F32: 0,
-  F16: 1,
-  Q4_0: 2,
-  Q4_1: 3,
-  Q8_0: 7,
-  Q5_0: 8,
-  Q5_1: 9,
-  Q2_K: 10,
-  Q3_K: 12,
-  Q4_K: 15,
-  Q5_K: 17,
-  Q6_K: 18,
-  IQ4_NL: 25,
-  IQ4_XS: 30,
-  BF16: 32,
-};
-
 /**
  * Merges the adapter and writes the model to `out`, whole or not at all: beside it first, then in its place. Rejects with FRUGAL_BAD_ARGUMENT
  * where `out` is the base itself, is there already, or is the wrong kind of place; FRUGAL_UNSUPPORTED for adapters that weights cannot take in;
@@ -54,7 +36,7 @@ export async function mergeInto(out: string, opened: OpenedCheckpoint, adapter: 
   await checkTarget(out, opened);
   const checkpoint = withFurther(opened.checkpoint, adapter);
   const { tensors, changed } = await mergedTensors(checkpoint, openModel(checkpoint), adapter, format);
-  if (checkpoint.kind === "gguf") await writeFile(out, opened, tensors, format, writing);
+  if (checkpoint.kind === "gguf") await writeFile(out, checkpoint, tensors, format, writing);
   else await writeDirectory(out, opened, tensors, format, writing);
   const formats: Record<string, number> = {};
   for (const tensor of tensors) formats[tensor.format.name] = (formats[tensor.format.name] ?? 0) + 1;
@@ -83,19 +65,16 @@ async function checkTarget(out: string, { path, checkpoint }: OpenedCheckpoint):
 
 async function writeFile(
   out: string,
-  { path }: OpenedCheckpoint,
+  { metadata: all, types }: Checkpoint & { readonly kind: "gguf" },
   tensors: readonly TensorToWrite[],
   format: string | undefined,
   options: WriteOptions,
 ): Promise<void> {
-  // Once more, for how its metadata are stored.
-  const file = await openGguf(path);
-  const metadata = new Map<string, MetadataValue>(file.metadata);
-  const type = format === undefined ? undefined : fileTypes[format.toUpperCase()];
-  if (type !== undefined) metadata.set("general.file_type", type);
+  const metadata = new Map<string, MetadataValue>(all);
+  const type = format === undefined ? undefined : fileTypeOf(format);
+  if (type !== undefined) metadata.set("general.file_type", type.number);
   else if (format !== undefined) metadata.delete("general.file_type");
-  await file.close();
-  await writeGguf(out, { metadata, types: file.types, tensors }, options);
+  await writeGguf(out, { metadata, ...(types === undefined ? {} : { types }), tensors }, options);
 }
 
 /** Weights under any name, and what says which file has which. */

@@ -4,12 +4,13 @@
  */
 import type { Checkpoint, Model } from "../../models/family.ts";
 import { moduleTensors } from "../../models/modules.ts";
-import { encoded, tensorsWith } from "../../models/write-back.ts";
+import { tensorsWith } from "../../models/write-back.ts";
+import { recoded } from "../../formats/recode.ts";
 import type { TensorToWrite } from "../../formats/sink.ts";
 import { FrugalError, nearest } from "../../tensor/error.ts";
 import type { StorageFormat } from "../../tensor/format.ts";
 import { formatByName, formats } from "../../tensor/formats/index.ts";
-import { decodeTensor, type StoredTensor } from "../../tensor/stored.ts";
+import type { StoredTensor } from "../../tensor/stored.ts";
 import type { Adapter } from "./adapter.ts";
 import { changedVectors, linearChanges, numbersOfWeight } from "./adapted-model.ts";
 import { changeRow } from "./linear-change.ts";
@@ -46,13 +47,9 @@ export async function mergedTensors(checkpoint: Checkpoint, model: Model, adapte
   const tensors = held.map((tensor) => {
     const stored = checkpoint.tensors.get(tensor.name)!;
     const own = formatOf(stored);
-    return tensor.format === own ? tensor : { ...tensor, format: own, bytes: converted(stored, own) };
+    return tensor.format === own ? tensor : recoded(stored, own);
   });
   return { tensors, changed: names.size };
-}
-
-async function* converted(tensor: StoredTensor, format: StorageFormat): AsyncGenerator<Uint8Array> {
-  yield* encoded(tensor.name, await decodeTensor(tensor), tensor.shape.at(-1) ?? 1, format);
 }
 
 /** Throws FRUGAL_BAD_ARGUMENT for a name that is no format that can be written. */
