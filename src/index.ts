@@ -1,5 +1,5 @@
 /** The public interface of Frugal. */
-export type { ModelFiles } from "./formats/folder.ts";
+export type { FileContents, ModelFiles } from "./formats/folder.ts";
 export type { ByteSink } from "./formats/sink.ts";
 export type { ByteSource } from "./tensor/source.ts";
 export { load, type AdapterSource, type LoadOptions } from "./load.ts";

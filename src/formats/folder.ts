@@ -1,6 +1,6 @@
 /** Files beside each other, to be read: a directory of this machine, or sources by name where there is no file system. */
 import { FrugalError } from "../tensor/error.ts";
-import type { ByteSource } from "../tensor/source.ts";
+import { bytesSource, type ByteSource } from "../tensor/source.ts";
 import { exists, joinPath, kindOf, listDirectory, openFile } from "./files.ts";
 import { type JsonObject, parseJsonObject } from "./json.ts";
 
@@ -14,6 +14,25 @@ export interface ModelFiles {
 /** Whether these are files by name, whatever they hold. */
 export const isFiles = (source: unknown): source is ModelFiles =>
   typeof source === "object" && source !== null && "files" in source && source.files instanceof Map;
+
+/** Whole files in memory by their names, text as text: an adapter as `tune` gives it. */
+export type FileContents = Readonly<Record<string, string | Uint8Array>>;
+
+/** Contents as sources. Throws FRUGAL_BAD_ARGUMENT for what is neither text nor bytes. */
+export function filesOf(name: string, contents: FileContents): ModelFiles {
+  const files = Object.entries(contents).map(([file, content]: [string, unknown]): [string, ByteSource] => {
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+    if (bytes instanceof Uint8Array) return [file, bytesSource(`${name}/${file}`, bytes)];
+    throw new FrugalError(
+      "FRUGAL_BAD_ARGUMENT",
+      `${name}: the file ${JSON.stringify(file)} is neither text nor a Uint8Array; give its bytes`,
+      {
+        file,
+      },
+    );
+  });
+  return { name, files: new Map(files) };
+}
 
 export interface Folder {
   /** For messages: a path, or what `ModelFiles` are called. */

@@ -102,10 +102,10 @@ export interface PeftContents {
 }
 
 /** An adapter's files in memory, as PEFT names them. */
-export interface PeftFiles {
+export type PeftFiles = {
   readonly "adapter_config.json": string;
   readonly "adapter_model.safetensors": Uint8Array;
-}
+};
 
 const metadataOf = ({ metadata }: PeftContents): Map<string, string> => new Map([["format", "pt"], ...(metadata ?? [])]);
 const configText = ({ config }: PeftContents): string => `${JSON.stringify(peftJson(config), undefined, 2)}\n`;

@@ -236,3 +236,16 @@ test("whatever happens at once, each text has its adapter's slot until it ends, 
   );
   await fc.assert(property, { numRuns: 60 });
 }, 30_000);
+
+test("an adapter's contents are read as files of its name; what is neither text nor bytes is refused", async () => {
+  const seen: unknown[] = [];
+  const { adapters } = setting(1, {
+    async read(source) {
+      seen.push(typeof source === "string" ? source : [source.name, await source.files.get("adapter_config.json")!.read(0, 2)]);
+      return { rank: 1, bytes: 1, contentHash: "x", numbers: new Map() };
+    },
+  });
+  expect(await adapters.load("mine", { "adapter_config.json": "{}" })).toMatchObject({ name: "mine", path: "mine" });
+  expect(seen).toEqual([["mine", new TextEncoder().encode("{}")]]);
+  await expect(adapters.load("mine", { config: 3 as unknown as string })).rejects.toThrow(/mine: the file "config" is neither text nor/);
+});

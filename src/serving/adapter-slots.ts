@@ -3,7 +3,7 @@
  * with its last text. A text holds a lease while it is written; without a slot it waits here, never among those that run, so that no
  * step is held up. The slot that nobody used for the longest is filled next, from memory or from the file.
  */
-import { isFiles, type ModelFiles } from "../formats/folder.ts";
+import { type FileContents, filesOf, isFiles, type ModelFiles } from "../formats/folder.ts";
 import { FrugalError, nearest } from "../tensor/error.ts";
 
 /** An adapter's numbers, as the weights of slots take them. */
@@ -37,10 +37,11 @@ export interface AdapterLease {
 
 export interface Adapters {
   /**
-   * Reads an adapter (a path, or its files, which must stay open while it is loaded) and gives it a name; texts that ask for the name from then on get it. Rejects as its reader does, and leaves the name
+   * Reads an adapter (a path; or its files, which must stay open while it is loaded; or their contents, as `tune` gives them) and gives it
+   * a name; texts that ask for the name from then on get it. Rejects as its reader does, and leaves the name
    * as it was.
    */
-  load(name: string, source: string | ModelFiles, signal?: AbortSignal): Promise<AdapterInfo>;
+  load(name: string, source: string | ModelFiles | FileContents, signal?: AbortSignal): Promise<AdapterInfo>;
   /** Forgets a name: new texts get FRUGAL_NOT_FOUND, those being written end as they would. Rejects with FRUGAL_NOT_FOUND. */
   unload(name: string): Promise<void>;
   list(): readonly AdapterInfo[];
@@ -255,7 +256,8 @@ export function createAdapters(places: AdapterPlaces): Adapters {
   }
 
   return {
-    async load(name, source, signal) {
+    async load(name, given, signal) {
+      const source = typeof given === "object" && given !== null && !isFiles(given) ? filesOf(name, given) : given;
       const path = isFiles(source) ? source.name : source;
       for (const [what, value] of Object.entries({ name, path }))
         if (typeof value !== "string" || value === "")
