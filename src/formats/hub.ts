@@ -1,19 +1,10 @@
 /** Fetching models from the Hugging Face hub into a cache, resumably and checked. */
-import { FrugalError } from "../tensor/error.ts";
 import { freshListing } from "./hub/listing.ts";
 import { homeDirectory, joinPath } from "./files.ts";
-import {
-  isCached,
-  keepListing,
-  linkFile,
-  type Listing,
-  recallListing,
-  repositoryCache,
-  type RepositoryCache,
-  snapshotDirectory,
-} from "./hub/cache.ts";
+import { isCached, keepListing, linkFile, recallListing, repositoryCache, type RepositoryCache, snapshotDirectory } from "./hub/cache.ts";
 import type { HubOptions } from "./hub/client.ts";
-import { chooseFiles, type HubFile, parseHubReference } from "./hub/reference.ts";
+import type { Listing } from "./hub/entries.ts";
+import { checkRevision, checkToken, chooseFiles, type HubFile, parseHubReference } from "./hub/reference.ts";
 import { transferFile } from "./hub/transfer.ts";
 
 export interface PullProgress {
@@ -56,8 +47,7 @@ export const defaultHubCache = (cache?: string): string => joinPath(cache ?? joi
 export async function pull(name: string, options: PullOptions = {}): Promise<Pulled> {
   const reference = parseHubReference(name);
   const revision = checkRevision(options.revision ?? "main");
-  if (options.token !== undefined && !options.token.startsWith("hf_"))
-    throw new FrugalError("FRUGAL_BAD_ARGUMENT", "hub: the token does not begin with hf_; copy it from the account's settings", {});
+  checkToken(options.token);
   options.signal?.throwIfAborted();
   const cache = repositoryCache(options.cacheDirectory ?? defaultHubCache(), reference.repository);
 
@@ -73,11 +63,6 @@ export async function pull(name: string, options: PullOptions = {}): Promise<Pul
   await keepListing(cache, revision, listing);
   await fetchFiles(cache, listing, files, options);
   return toPulled(cache, listing, files, reference.file);
-}
-
-function checkRevision(revision: string): string {
-  if (/^[A-Za-z0-9][\w.-]*(?:\/[A-Za-z0-9][\w.-]*)*$/.test(revision) && revision.length <= 255) return revision;
-  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `hub: ${JSON.stringify(revision)} is not a revision; name a branch, a tag or a commit`, {});
 }
 
 async function fetchFiles(cache: RepositoryCache, listing: Listing, files: readonly HubFile[], options: PullOptions): Promise<void> {

@@ -5,14 +5,9 @@
  */
 import { FrugalError } from "../../tensor/error.ts";
 import { directoryOf, exists, fileSize, joinPath, link, makeDirectory, readWhole, replace, writeWhole } from "../files.ts";
-import { isJsonObject, parseJsonObject } from "../json.ts";
-import { type HubFile, isPlainPath } from "./reference.ts";
-
-/** What is known of a repository at a revision. */
-export interface Listing {
-  readonly commit: string;
-  readonly files: readonly HubFile[];
-}
+import { parseJsonObject } from "../json.ts";
+import { commitPattern, type Listing, toListing } from "./entries.ts";
+import type { HubFile } from "./reference.ts";
 
 export interface RepositoryCache {
   readonly repository: string;
@@ -25,9 +20,6 @@ export const repositoryCache = (cacheDirectory: string, repository: string): Rep
   repository,
   directory: joinPath(cacheDirectory, `models--${repository.replace("/", "--")}`),
 });
-
-const commitPattern = /^[0-9a-f]{40}$/;
-const hashPattern = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 export const blobPath = (cache: RepositoryCache, file: HubFile): string => joinPath(cache.directory, "blobs", file.hash);
 /** Where a download grows until it is whole. */
@@ -51,26 +43,6 @@ export async function recallListing(cache: RepositoryCache, revision: string): P
     if (error instanceof FrugalError) return undefined;
     throw error;
   }
-}
-
-/** Checks what a server or a file said of a repository: commit, paths, sizes and hashes become names of files here. */
-export function toListing(repository: string, commit: string, files: unknown): Listing {
-  const bad = (wrong: string): FrugalError =>
-    new FrugalError("FRUGAL_NETWORK", `hub: ${repository}: the server ${wrong}; try again, or check the endpoint`, { repository });
-  if (!commitPattern.test(commit)) throw bad(`names the commit ${JSON.stringify(commit)}, which is not one`);
-  if (!Array.isArray(files)) throw bad("sent no list of files");
-  return {
-    commit,
-    files: files.map((file: unknown): HubFile => {
-      if (!isJsonObject(file)) throw bad("sent a file without an entry");
-      const { path, byteLength, hash } = file;
-      if (typeof path !== "string" || !isPlainPath(path))
-        throw bad(`sent the path ${JSON.stringify(path)}, which is not a plain relative one`);
-      if (typeof byteLength !== "number" || !Number.isSafeInteger(byteLength) || byteLength < 0) throw bad(`sent no size of ${path}`);
-      if (typeof hash !== "string" || !hashPattern.test(hash)) throw bad(`sent no hash of ${path}`);
-      return { path, byteLength, hash };
-    }),
-  };
 }
 
 export async function keepListing(cache: RepositoryCache, revision: string, listing: Listing): Promise<void> {

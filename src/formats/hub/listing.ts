@@ -1,14 +1,12 @@
 /** Asks the hub which commit a revision is and which files it has. */
-import { FrugalError } from "../../tensor/error.ts";
-import { type Listing, toListing } from "./cache.ts";
-import { boundedFetch, type HubOptions, retrying, watch } from "./client.ts";
+import { watch } from "../request.ts";
+import { boundedFetch, type HubOptions, retryingHub } from "./client.ts";
+import { FILE_LIMIT, type Listing, toListing, tooManyFiles } from "./entries.ts";
 import { type HubFile, isPlainPath } from "./reference.ts";
-
-const FILE_LIMIT = 100_000;
 
 export async function freshListing(repository: string, revision: string, options: HubOptions): Promise<Listing> {
   const { listFiles, modelInfo } = await import("@huggingface/hub");
-  return retrying(`${repository} at ${revision}`, options, async () => {
+  return retryingHub(`${repository} at ${revision}`, options, async () => {
     const connection = watch(options);
     const common = {
       fetch: boundedFetch(connection),
@@ -21,12 +19,7 @@ export async function freshListing(repository: string, revision: string, options
       for await (const entry of listFiles({ repo: repository, revision: sha, recursive: true, ...common })) {
         // A file with a name that could leave the cache can do no harm in a list of files that may be chosen, if it is not in it.
         if (entry.type !== "file" || !isPlainPath(entry.path)) continue;
-        if (files.length === FILE_LIMIT)
-          throw new FrugalError(
-            "FRUGAL_UNSUPPORTED",
-            `hub: ${repository} has more than ${FILE_LIMIT} files; no model has, use another repository`,
-            { repository },
-          );
+        if (files.length === FILE_LIMIT) throw tooManyFiles(repository);
         files.push({ path: entry.path, byteLength: entry.size, hash: entry.lfs?.oid ?? entry.oid ?? "" });
       }
       return toListing(repository, sha, files);

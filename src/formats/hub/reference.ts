@@ -30,6 +30,18 @@ export function parseHubReference(text: string): HubReference {
   return { repository, file };
 }
 
+/** Throws FRUGAL_BAD_ARGUMENT for what can be no branch, tag or commit. */
+export function checkRevision(revision: string): string {
+  if (/^[A-Za-z0-9][\w.-]*(?:\/[A-Za-z0-9][\w.-]*)*$/.test(revision) && revision.length <= 255) return revision;
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", `hub: ${JSON.stringify(revision)} is not a revision; name a branch, a tag or a commit`, {});
+}
+
+/** Throws FRUGAL_BAD_ARGUMENT for what is no token, without showing it. */
+export function checkToken(token: string | undefined): void {
+  if (token === undefined || (token.startsWith("hf_") && /^[\x21-\x7e]+$/.test(token))) return;
+  throw new FrugalError("FRUGAL_BAD_ARGUMENT", "hub: the token does not begin with hf_; copy it from the account's settings", {});
+}
+
 /** Whether a path stays in the directory it is put in, on every system: paths come from a server. */
 export const isPlainPath = (path: string): boolean =>
   path.length <= 1024 && path.split("/").every((name) => name !== "" && name !== "." && name !== ".." && !/[\\:\u0000-\u001f]/.test(name));

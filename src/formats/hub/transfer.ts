@@ -2,7 +2,8 @@
 import { FrugalError } from "../../tensor/error.ts";
 import { directoryOf, fileSize, freeSpace, hashFile, type GrowingFile, makeDirectory, openGrowing, remove } from "../files.ts";
 import { blobPath, hasBlob, keepBlob, partialPath, type RepositoryCache } from "./cache.ts";
-import { type HubOptions, RequestError, retrying, watch, watchedFetch } from "./client.ts";
+import { RequestError, watch } from "../request.ts";
+import { type HubOptions, retryingHub, watchedFetch } from "./client.ts";
 import type { HubFile } from "./reference.ts";
 
 export interface Transfer {
@@ -73,7 +74,7 @@ async function fetchAll(transfer: Transfer, options: HubOptions): Promise<void> 
   let before = received;
   try {
     transfer.onBytes(received);
-    await retrying(
+    await retryingHub(
       `${cache.repository}/${file.path}`,
       options,
       async () => {
