@@ -6,6 +6,7 @@ const why = "this is a browser, which loads no native code";
 const replaced = {
   // The end of a module's path, and what it holds instead.
   "backends/native/backend": `export const createNativeBackend = () => ({ reason: ${JSON.stringify(why)} });`,
+  "backends/wasm/node": `export const createHost = () => { throw new Error(${JSON.stringify(why)}); };`,
 };
 // Node's own modules under their short names: a package that asks for one of them is not made for browsers.
 const short =

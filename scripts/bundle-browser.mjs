@@ -1,8 +1,9 @@
 // What pages load: `node scripts/bundle-browser.mjs [dist]` puts modules, WebAssembly and the embedded model into dist/browser/, a folder that is
 // whole by itself and may be copied to any host. What only some pages need lies in parts that are loaded when they are asked for. sizes.json
 // beside it has the sizes.
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { browserModules } from "./browser-modules.mjs";
@@ -44,18 +45,25 @@ export async function bundleBrowser(dist, warn = console.error) {
   for (const name of readdirSync(folder, { recursive: true })) if (/\.(?:js|wasm|gguf)$/.test(name)) rmSync(join(folder, name));
   for (const { fileName, code } of output) writeFileSync(join(folder, fileName), code);
   const wasm = join(root, "wasm");
-  for (const name of existsSync(wasm) ? readdirSync(wasm) : [])
-    if (name.endsWith(".wasm")) copyFileSync(join(wasm, name), join(folder, name));
-  copyFileSync(join(root, "models/stories/stories.gguf"), join(folder, "stories.gguf"));
-  const sizes = measure(output);
+  const modules = existsSync(wasm) ? readdirSync(wasm).filter((name) => name.endsWith(".wasm")) : [];
+  const copied = [...modules.map((name) => join(wasm, name)), join(root, "models/stories/stories.gguf")];
+  for (const path of copied) copyFileSync(path, join(folder, basename(path)));
+  const assets = Object.fromEntries(
+    copied.map((path) => [basename(path), { bytes: statSync(path).size, hash: hashOf(readFileSync(path)) }]),
+  );
+  const sizes = { ...measure(output), assets };
   writeFileSync(join(folder, "sizes.json"), `${JSON.stringify(sizes, null, 2)}\n`);
   return sizes;
 }
 
+// Changes with the file: another list is another version of the folder.
+const hashOf = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+
 /** Bytes of each module and of all, plain and by gzip; and those of each entry with all that it imports before it runs. */
 function measure(output) {
   const files = {};
-  for (const { fileName, code } of output) files[fileName] = { bytes: Buffer.byteLength(code), gzip: gzipSync(code, { level: 9 }).length };
+  for (const { fileName, code } of output)
+    files[fileName] = { bytes: Buffer.byteLength(code), gzip: gzipSync(code, { level: 9 }).length, hash: hashOf(code) };
   const add = (names) =>
     names.reduce((sum, name) => ({ bytes: sum.bytes + files[name].bytes, gzip: sum.gzip + files[name].gzip }), { bytes: 0, gzip: 0 });
   const chunks = new Map(output.map((chunk) => [chunk.fileName, chunk]));
