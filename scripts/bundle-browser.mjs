@@ -11,25 +11,28 @@ import { browserModules } from "./browser-modules.mjs";
 const root = fileURLToPath(new URL("..", import.meta.url));
 // Named by what they are to a page: itself, and the workers that it finds by new URL("./NAME.js", import.meta.url), as other bundlers do.
 const entries = {
-  frugal: "browser/index.js",
-  engine: "browser/engine-worker.js",
-  hub: "browser/hub-worker.js",
-  thread: "backends/wasm/thread.js",
+  frugal: "browser/index",
+  engine: "browser/engine-worker",
+  hub: "browser/hub-worker",
+  thread: "backends/wasm/thread",
 };
 
-/** Turns the modules of a compiled `dist` into dist/browser/. Resolves with the sizes of what was written. */
-export async function bundleBrowser(dist, warn = console.error) {
+/**
+ * Writes the bundle of `from` (a compiled dist, or src itself) into `folder`, where it takes the place of modules that are there: nothing else
+ * imports them, and the folder is what people copy. Resolves with the sizes of what was written.
+ */
+export async function bundleBrowser(from, folder = join(from, "browser"), warn = console.error) {
   const { rolldown } = await import("rolldown");
-  const folder = join(dist, "browser");
   const input = Object.fromEntries(
     Object.entries(entries)
-      .map(([name, path]) => [name, join(dist, path)])
-      .filter(([, path]) => existsSync(path)),
+      .map(([name, path]) => [name, [`${path}.js`, `${path}.ts`].map((file) => join(from, file)).find((file) => existsSync(file))])
+      .filter(([, path]) => path !== undefined),
   );
   const bundle = await rolldown({
     input,
     cwd: root,
     platform: "browser",
+    transform: { target: "es2022" },
     plugins: [browserModules()],
     onLog: (level, log) => level === "warn" && log.code !== "INEFFECTIVE_DYNAMIC_IMPORT" && warn(log.message),
   });
@@ -40,7 +43,6 @@ export async function bundleBrowser(dist, warn = console.error) {
     chunkFileNames: "part-[name]-[hash].js",
   });
   await bundle.close();
-  // The modules that were bundled go: nothing else imports them, and the folder is what people copy.
   mkdirSync(folder, { recursive: true });
   for (const name of readdirSync(folder, { recursive: true })) if (/\.(?:js|wasm|gguf)$/.test(name)) rmSync(join(folder, name));
   for (const { fileName, code } of output) writeFileSync(join(folder, fileName), code);
@@ -79,7 +81,7 @@ function measure(output) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const dist = process.argv[2] ?? join(root, "dist");
-  if (existsSync(join(dist, entries.frugal))) {
+  if (existsSync(join(dist, `${entries.frugal}.js`))) {
     const sizes = await bundleBrowser(dist);
     const line = (name, { bytes, gzip }) => console.log(`${name.padEnd(44)}${String(bytes).padStart(9)}${String(gzip).padStart(9)}`);
     console.log(`${"bundle for browsers".padEnd(44)}    bytes  by gzip`);
@@ -88,6 +90,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     for (const [name, size] of Object.entries(sizes.starts)) line(`${name} with what it imports at once`, size);
   } else
     console.error(
-      `bundle: ${join(dist, entries.frugal)} is missing; compile first (npm run setup), for a bundle takes the place of its modules`,
+      `bundle: ${join(dist, entries.frugal)}.js is missing; compile first (npm run setup), for a bundle takes the place of its modules`,
     );
 }

@@ -44,8 +44,8 @@ afterEach(() => rmSync(dist, { recursive: true, force: true }));
 
 const bundle = async (): Promise<Sizes> => {
   const script = new URL("../../scripts/bundle-browser.mjs", import.meta.url).href;
-  const { bundleBrowser } = (await import(script)) as { readonly bundleBrowser: (dist: string, warn: unknown) => Promise<Sizes> };
-  return bundleBrowser(dist, () => undefined);
+  const { bundleBrowser } = (await import(script)) as { readonly bundleBrowser: (dist: string) => Promise<Sizes> };
+  return bundleBrowser(dist);
 };
 
 test("takes the place of its modules, leaves the types and lays the model beside", async () => {
