@@ -14,7 +14,8 @@ export interface VariantOptions {
   say(text: string): void;
 }
 
-const ownProgram = fileURLToPath(new URL("../requantize.js", import.meta.url));
+/** Seen from bench/build/measure. */
+const frugal = fileURLToPath(new URL("../../../bin/frugal", import.meta.url));
 
 /** Made by llama-quantize where it is, so that the file is the peer's own; else by our writer. */
 export async function fileInFormat(model: string, format: string, options: VariantOptions): Promise<string> {
@@ -28,10 +29,10 @@ export async function fileInFormat(model: string, format: string, options: Varia
   if (existsSync(target)) return target;
   say(`writing ${target}`);
   mkdirSync(cache, { recursive: true });
-  const part = `${target}.part-${process.pid}`;
+  const part = `${target}.part-${process.pid}.gguf`;
   try {
     if (maker === "llama.cpp") await requantize(llamaCpp!, model, part, format, signal);
-    else await runChild(process.execPath, [ownProgram, model, part, format], { signal });
+    else await runChild(process.execPath, [frugal, "quantize", model, part, "--format", format], { signal });
     renameSync(part, target);
   } finally {
     rmSync(part, { force: true });
