@@ -3,12 +3,14 @@
 //   threads      the thread pool under data-race checks
 //   gcc          the same sources compile without a warning with g++, and its kernels pass the tests
 //   symbols      no function is merged across instruction sets, whichever compiler built them
+//   arm64        the same tests built for 64-bit ARM, under emulation of a processor for each kernel set
 //   fuzz         programs and stored blocks of any bytes, for FRUGAL_FUZZ_SECONDS (60 in continuous integration, else 5)
 // node native/check.mjs PART... runs only those.
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { sharedSymbols } from "./check-symbols.mjs";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
@@ -16,6 +18,10 @@ const built = join(root, "build");
 const inCi = Boolean(process.env.CI);
 const has = (compiler) => spawnSync(compiler, ["--version"]).status === 0;
 const clang = ["clang++", "clang++-16", "clang++-19", "clang++-18", "clang++-17"].find(has);
+
+/** For each kernel set of ARM64 a processor that has it and no better one, and the tests to run: all, or those whose names hold a word. */
+const integers = "product quantize coarse expert picked calibrate block_codes attention_cache weights gather math sum_ sets pool_";
+const emulated = { neon_i8mm: ["max", ""], neon_dot: ["neoverse-n1", integers], neon: ["cortex-a72", integers] };
 
 /** What a part says when it can't run here; in continuous integration it must. */
 class Missing extends Error {}
@@ -42,6 +48,16 @@ const parts = {
     const shared = folders.flatMap((folder) => sharedSymbols(folder));
     if (shared.length > 0) throw new Error(`merged across instruction sets:\n${shared.join("\n")}`);
     return `none in ${folders.length} builds`;
+  },
+  async arm64() {
+    const tools = ["aarch64-linux-gnu-g++", "qemu-aarch64-static"];
+    const missing = tools.find((tool) => !has(tool));
+    if (missing !== undefined) throw new Missing(`${missing} is not installed`);
+    // Clang too builds with the libraries that come with the other compiler.
+    build(["--test", "--target", "aarch64-linux-gnu", "--folder", "arm64"], clang === undefined ? { CXX: tools[0] } : {});
+    const shared = sharedSymbols(join(built, "arm64"));
+    if (shared.length > 0) throw new Error(`merged across instruction sets:\n${shared.join("\n")}`);
+    return (await Promise.all(Object.keys(emulated).map(emulate))).join("; ");
   },
   fuzz() {
     needClang();
@@ -71,7 +87,7 @@ for (const name of wanted.length > 0 ? wanted : Object.keys(parts)) {
   const started = performance.now();
   const say = (word, text) => console.log(`native ${name}: ${word}: ${text} (${((performance.now() - started) / 1000).toFixed(0)} s)`);
   try {
-    say("passed", parts[name]());
+    say("passed", await parts[name]());
   } catch (error) {
     if (error instanceof Missing && !inCi) say("skipped", error.message);
     else {
@@ -92,6 +108,18 @@ function build(options, environment = {}) {
     maxBuffer: 1 << 26,
   });
   if (status !== 0) throw new Error(`node native/build.mjs ${options.join(" ")} failed\n${stdout}${stderr}`);
+}
+
+/** Runs tests on an emulated processor whose best kernel set is `set`. */
+async function emulate(set) {
+  const [processor, names] = emulated[set];
+  const words = ["-cpu", processor, join(built, "arm64/kernel-test"), ...names.split(" ").filter(Boolean)];
+  const options = { env: { ...process.env, FRUGAL_TEST_SET: set }, maxBuffer: 1 << 28, timeout: 240_000 };
+  try {
+    return `${set} on ${processor}: ${(await promisify(execFile)("qemu-aarch64-static", words, options)).stdout.trim()}`;
+  } catch ({ code, signal, stdout = "", stderr = "" }) {
+    throw new Error(`${set} on ${processor} ended with ${signal ?? code}\n${`${stdout}${stderr}`.slice(-6000)}`);
+  }
 }
 
 /** Runs a program and returns what it printed; throws its last words where it fails. */

@@ -28,7 +28,7 @@ struct Product2 {
   bool adds = false;  // to what c holds
 };
 
-constexpr int kTileRows = kLanes == 16 ? 14 : kLanes == 8 ? 6 : 4, kTileColumns = 2 * kLanes;
+constexpr int kTileRows = kLanes == 16 ? 14 : kRegisters == 32 ? 12 : kLanes == 8 ? 6 : 4, kTileColumns = 2 * kLanes;
 constexpr int kPanelRows = (kTileRows + 3) / 4 * 4;  // of A, padded to whole quads
 constexpr int64_t kInner = 512, kBlockRows = 16 * kTileRows, kBlockColumns = 1024;
 constexpr size_t kGemmScratch = (16 * kPanelRows * kInner + kBlockColumns * kInner) * 4;

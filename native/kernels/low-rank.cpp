@@ -5,7 +5,7 @@
 
 namespace frugal::FRUGAL_ISA {
 
-constexpr int kMostRows = kLanes == 16 ? 8 : 4;
+constexpr int kMostRows = kRegisters == 32 ? 8 : 4;
 constexpr int64_t kOutputs = 256;
 
 // out[c][i] = sum over k of w[k][c] * x[i][k], as float_tile sums: even and odd k apart.

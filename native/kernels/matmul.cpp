@@ -32,7 +32,7 @@ template <int type, int M> static void floats(const Matrix& w, int64_t group, co
 // Rows a tile takes: as many as the registers hold beside the 8 code vectors.
 constexpr int kTileSizes[] = {16, 8, 4, 2, 1};
 constexpr bool is_float(int type) { return type == 0 || type == 1 || type == 30; }
-constexpr int largest_tile(int type) { return kLanes == 16 ? (is_float(type) ? 8 : 16) : 4; }
+constexpr int largest_tile(int type) { return kRegisters == 32 ? (is_float(type) ? 8 : 16) : 4; }
 
 #define ROWS(M) (largest_tile(type) >= M ? &product<type, M> : nullptr)
 template <int type, int M>

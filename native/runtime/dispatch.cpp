@@ -3,83 +3,88 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
-#define FRUGAL_SET(isa)                                                                                   \
-  extern "C" void frugal_pack_group_##isa(int, const uint8_t*, size_t, int, int64_t, uint8_t*, uint8_t*); \
-  extern "C" void frugal_pack_coarse_##isa(const frugal::Matrix&, int64_t, float*, uint8_t*, uint8_t*);   \
-  extern "C" double frugal_probe_##isa(int, const uint8_t*, size_t, int64_t, int32_t*);                   \
-  namespace frugal::isa##_set {                                                                           \
-    const Kernel kernels[] = {
-#define FRUGAL_SET_END(isa)                                                                                                         \
-  }                                                                                                                                 \
-  ;                                                                                                                                 \
-  const KernelSet set = {                                                                                                           \
-      #isa, kernels, int(sizeof kernels / sizeof *kernels), frugal_pack_group_##isa, frugal_pack_coarse_##isa, frugal_probe_##isa}; \
-  }
-
+// The sets of an architecture, those of native/sets.mjs.
 #if defined(__x86_64__)
-#define FRUGAL_KERNEL(name) extern "C" void frugal_##name##_avx2(const frugal::Step&, int, int);
-#include "../kernels/kernels.def"
-#undef FRUGAL_KERNEL
-#define FRUGAL_KERNEL(name) frugal_##name##_avx2,
-FRUGAL_SET(avx2)
-#include "../kernels/kernels.def"
-FRUGAL_SET_END(avx2)
-#undef FRUGAL_KERNEL
-#define FRUGAL_KERNEL(name) extern "C" void frugal_##name##_avx512(const frugal::Step&, int, int);
-#include "../kernels/kernels.def"
-#undef FRUGAL_KERNEL
-#define FRUGAL_KERNEL(name) frugal_##name##_avx512,
-FRUGAL_SET(avx512)
-#include "../kernels/kernels.def"
-FRUGAL_SET_END(avx512)
-#undef FRUGAL_KERNEL
+#define FRUGAL_ISA avx512
+#include "set.def"
+#undef FRUGAL_ISA
+#define FRUGAL_ISA avx2
+#include "set.def"
+#undef FRUGAL_ISA
 #endif
-#define FRUGAL_KERNEL(name) extern "C" void frugal_##name##_portable(const frugal::Step&, int, int);
-#include "../kernels/kernels.def"
-#undef FRUGAL_KERNEL
-#define FRUGAL_KERNEL(name) frugal_##name##_portable,
-FRUGAL_SET(portable)
-#include "../kernels/kernels.def"
-FRUGAL_SET_END(portable)
-#undef FRUGAL_KERNEL
+#if defined(__aarch64__)
+#define FRUGAL_ISA neon_i8mm
+#include "set.def"
+#undef FRUGAL_ISA
+#define FRUGAL_ISA neon_dot
+#include "set.def"
+#undef FRUGAL_ISA
+#define FRUGAL_ISA neon
+#include "set.def"
+#undef FRUGAL_ISA
+#else
+#define FRUGAL_ISA portable
+#include "set.def"
+#undef FRUGAL_ISA
+#endif
 
 namespace frugal {
 
+// Calls f(set) for the sets that this processor runs, best first.
+template <class F> static void each_set(F f) {
 #if defined(__x86_64__)
-static bool has_f16c() {
+  __builtin_cpu_init();
   unsigned a, b, c, d;
-  return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
-}
+  const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+  if (avx512) f(avx512_set::set);
+  if (avx2) f(avx2_set::set);
 #endif
+#if defined(__aarch64__)
+#if defined(__linux__)
+  // Told of ARMv8.2, compilers use the atomic instructions of ARMv8.1 too.
+  const unsigned long features = getauxval(AT_HWCAP), more = getauxval(AT_HWCAP2);
+  const bool dot = (features >> 20 & 1) && (features >> 8 & 1), i8mm = dot && (more >> 13 & 1);
+#elif defined(__APPLE__)
+  const auto has = [](const char* name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+  };
+  const bool dot = has("hw.optional.arm.FEAT_DotProd") && has("hw.optional.arm.FEAT_LSE"), i8mm = dot && has("hw.optional.arm.FEAT_I8MM");
+#else
+  const bool dot = false, i8mm = false;
+#endif
+  if (i8mm) f(neon_i8mm_set::set);
+  if (dot) f(neon_dot_set::set);
+  f(neon_set::set);
+#else
+  f(portable_set::set);
+#endif
+}
 
 int available_kernels(const char** names, int most) {
   int n = 0;
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-  if (avx512 && n < most) names[n++] = "avx512";
-  if (avx2 && n < most) names[n++] = "avx2";
-#endif
-  if (n < most) names[n++] = "portable";
+  each_set([&](const KernelSet& set) {
+    if (n < most) names[n++] = set.name;
+  });
   return n;
 }
 
 const KernelSet* choose_kernels(const char* name) {
-  const char* names[4];
-  const int n = available_kernels(names, 4);
-  for (int i = 0; i < n; ++i) {
-    if (name && *name && strcmp(name, names[i]) != 0) continue;
-#if defined(__x86_64__)
-    if (strcmp(names[i], "avx512") == 0) return &avx512_set::set;
-    if (strcmp(names[i], "avx2") == 0) return &avx2_set::set;
-#endif
-    return &portable_set::set;
-  }
-  return nullptr;
+  const KernelSet* chosen = nullptr;
+  each_set([&](const KernelSet& set) {
+    if (!chosen && (!name || !*name || strcmp(name, set.name) == 0)) chosen = &set;
+  });
+  return chosen;
 }
 
 size_t packed_group_bytes(int type, int64_t inputs) {

@@ -4,7 +4,7 @@
 
 namespace frugal::FRUGAL_ISA {
 
-constexpr int kLanes = 8;
+constexpr int kLanes = 8, kRegisters = 16;
 constexpr bool kBiasedBytes = false;
 typedef float F32 __attribute__((vector_size(32)));
 typedef int32_t I32 __attribute__((vector_size(32)));

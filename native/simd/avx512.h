@@ -4,7 +4,7 @@
 
 namespace frugal::FRUGAL_ISA {
 
-constexpr int kLanes = 16;
+constexpr int kLanes = 16, kRegisters = 32;
 // Signed bytes of a weight are kept as byte + 128; the dot product of the 128s is taken off through the activation's sums.
 constexpr bool kBiasedBytes = true;
 typedef float F32 __attribute__((vector_size(64)));

@@ -3,7 +3,7 @@
 
 namespace frugal::FRUGAL_ISA {
 
-constexpr int kLanes = 4;
+constexpr int kLanes = 4, kRegisters = 16;
 constexpr bool kBiasedBytes = false;
 typedef float F32 __attribute__((vector_size(16)));
 typedef int32_t I32 __attribute__((vector_size(16)));

@@ -12,6 +12,8 @@
 #include "avx2.h"
 #elif defined(__wasm_simd128__)
 #include "wasm.h"
+#elif defined(__aarch64__)
+#include "neon.h"
 #else
 #include "portable.h"
 #endif
@@ -21,6 +23,8 @@ namespace frugal::FRUGAL_ISA {
 // Keeps the compiler from mixing the work before with the work behind: mixed columns of a tile spill (2x on the 8-bit product).
 #if defined(__x86_64__)
 template <class V> static inline void in_order(V& v) { asm volatile("" : "+v"(v) : : "memory"); }
+#elif defined(__aarch64__)
+template <class V> static inline void in_order(V& v) { asm volatile("" : "+w"(v) : : "memory"); }
 #else
 template <class V> static inline void in_order(V&) {}
 #endif

@@ -10,7 +10,7 @@ import { createNativeCore } from "./core.ts";
 export interface NativeOptions {
   /** Threads that compute together; as many as this process may use where absent. */
   readonly threads?: number;
-  /** "avx512", "avx2", "portable"; the best one where absent. */
+  /** "avx512", "avx2" or "portable"; on ARM64 "neon_i8mm", "neon_dot" or "neon"; the best one where absent. */
   readonly instructionSet?: string;
 }
 
