@@ -13,6 +13,7 @@ const checks = [
   { name: "lint", script: "lint" },
   { name: "format", script: "format:check" },
   { name: "dead code", script: "dead" },
+  { name: "the package", script: "package:check" },
   ...(process.argv.includes("--native")
     ? [
         { name: "native sanitizers", script: "test:native" },
