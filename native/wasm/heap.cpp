@@ -5,6 +5,8 @@
 #include <atomic>
 #include <new>
 
+#include "heap.h"
+
 static std::atomic_flag taken = ATOMIC_FLAG_INIT;
 
 namespace {
@@ -16,16 +18,20 @@ struct Lock {
 };
 }  // namespace
 
-static void* take(size_t alignment, size_t bytes) {
+void* frugal_take(size_t alignment, size_t bytes) {
   const Lock lock;
-  void* p = alignment > 16 ? aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment) : malloc(bytes == 0 ? 1 : bytes);
-  if (!p) __builtin_trap();  // without exceptions nobody could be told; the worker ends with an error that says so
-  return p;
+  return alignment > 16 ? aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment) : malloc(bytes == 0 ? 1 : bytes);
 }
-static void give(void* p) {
+void frugal_give(void* p) {
   const Lock lock;
   free(p);
 }
+static void* take(size_t alignment, size_t bytes) {
+  void* p = frugal_take(alignment, bytes);
+  if (!p) __builtin_trap();  // without exceptions nobody could be told; the worker ends with an error that says so
+  return p;
+}
+static void give(void* p) { frugal_give(p); }
 
 void* operator new(size_t bytes) { return take(1, bytes); }
 void* operator new[](size_t bytes) { return take(1, bytes); }

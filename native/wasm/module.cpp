@@ -6,6 +6,7 @@
 #include "../runtime/calibrate.h"
 #include "../runtime/dispatch.h"
 #include "../runtime/model.h"
+#include "heap.h"
 
 #define EXPORT(name) extern "C" __attribute__((export_name(#name)))
 
@@ -16,9 +17,9 @@ using frugal::Outcome;
 // Room for inputs, outputs and stacks of threads; 0 where memory is short.
 EXPORT(take) void* take_room(size_t bytes) {
   constexpr size_t most = size_t(1) << 30;
-  return bytes > most ? nullptr : ::operator new(bytes, std::align_val_t(64));
+  return bytes > most ? nullptr : frugal_take(64, bytes);
 }
-EXPORT(give) void give_room(void* room) { ::operator delete(room, std::align_val_t(64)); }
+EXPORT(give) void give_room(void* room) { frugal_give(room); }
 
 EXPORT(create) Model* create(int threads) { return new Model(*frugal::choose_kernels(nullptr), threads); }
 EXPORT(work) void work(Model* model, int thread) { model->pool().work(thread); }

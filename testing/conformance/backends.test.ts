@@ -1,18 +1,14 @@
-/** Every backend, one line each; the native one with every instruction set this machine runs. */
-import { createNativeBackend, instructionSets } from "../../src/backends/native/backend.ts";
+/** Every backend, one line each; the native one with every instruction set this machine runs, WebAssembly with and without relaxed SIMD. */
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
+import { type CoreBackend, coreBackends } from "../backends.ts";
 import { conformance } from "./conformance.ts";
 import type { Implementation } from "./implementation.ts";
 
 conformance({ name: "reference", create: async () => createReferenceBackend(), skips: {}, tolerances: {}, weightTolerance: () => 1e-5 });
 
-const native = (instructionSet: string, threads: number): Implementation => ({
-  name: `native, ${instructionSet}, ${threads} threads`,
-  async create() {
-    const made = createNativeBackend({ threads, instructionSet });
-    if ("reason" in made) throw new Error(made.reason);
-    return made.backend;
-  },
+const core = ({ name, create }: CoreBackend, threads: number): Implementation => ({
+  name: `${name}, ${threads} threads`,
+  create: () => create(threads),
   skips: {
     attentionBias: "attention and its gradient have kernels of their own",
     coarseMatmul: "copies are made of weights: src/backends/native/coarse.test.ts",
@@ -22,6 +18,4 @@ const native = (instructionSet: string, threads: number): Implementation => ({
   weightTolerance: (format) => (["F32", "F16", "BF16"].includes(format) ? 1e-5 : 2e-2),
 });
 
-const found = instructionSets();
-if ("reason" in found) conformance({ ...native("any", 1), unavailable: found.reason });
-else found.sets.forEach((set, i) => conformance(native(set, i + 1)));
+coreBackends.forEach((backend, i) => conformance(core(backend, (i % 3) + 1)));

@@ -1,17 +1,14 @@
-/** Every family on the native backend, with each instruction set this machine runs. */
+/** Every family on every backend of the C++ core. */
 import { describe, test } from "vitest";
-import { createNativeBackend, instructionSets } from "../../src/backends/native/backend.ts";
+import { coreBackends } from "../backends.ts";
 import { checkFixture, fixtures } from "../families.ts";
 
-const found = instructionSets();
-const sets = "sets" in found ? found.sets : [];
-describe.skipIf(sets.length === 0).each(sets.map((set, i) => [set, i + 1] as const))(
-  "native, %s, %d threads",
-  (instructionSet, threads) => {
+describe.each(coreBackends.map((backend, i) => ({ ...backend, threads: (i % 3) + 1 })))(
+  "$name, $threads threads",
+  ({ create, threads }) => {
+    const backend = create(threads);
     test.each(fixtures)("$name from $kind gives what the original gives", async (fixture) => {
-      const made = createNativeBackend({ threads, instructionSet });
-      if ("reason" in made) throw new Error(made.reason);
-      await checkFixture(made.backend, fixture, 1e-3);
+      await checkFixture(await backend, fixture, 1e-3);
     });
   },
 );

@@ -1,27 +1,19 @@
-/** Whole models in every storage format: the native backend against the reference, and against itself in company, in pieces, by more threads. */
+/** Whole models in every storage format: each backend of the core against the reference, and against itself in company, in pieces, by more threads. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Backend } from "../../src/backends/backend.ts";
-import { createNativeBackend, instructionSets } from "../../src/backends/native/backend.ts";
 import { createReferenceBackend } from "../../src/backends/reference/backend.ts";
 import { loadParts, type StepLimits } from "../../src/serving/load-parts.ts";
 import { readLogits } from "../../src/serving/read-logits.ts";
 import { formatByName } from "../../src/tensor/formats/index.ts";
+import { coreBackends } from "../backends.ts";
 import { type WideValues, wideValues, wideVocabulary, writeWideModel } from "../quantised.ts";
 
 const floats = ["F32", "F16", "BF16"];
 const blocks = "Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 TQ1_0 TQ2_0".split(" ");
-const found = instructionSets();
-const sets = "sets" in found ? found.sets : [];
-const native = (threads: number, instructionSet: string): Backend => {
-  const made = createNativeBackend({ threads, instructionSet });
-  if ("reason" in made) throw new Error(made.reason);
-  return made.backend;
-};
-
 let folder: string;
 let values: WideValues;
 beforeAll(async () => {
@@ -64,9 +56,9 @@ function distance(a: readonly number[], b: readonly number[]): number {
   return Math.sqrt(squares(a.map((v, i) => v - b[i]!)) / squares(b));
 }
 
-describe.skipIf(sets.length === 0)("native", () => {
+describe("the core", () => {
   test.each([...floats.map((format) => [format, 1e-5] as const), ...blocks.map((format) => [format, 0.05] as const)])(
-    "a model in %s is within %d of the reference, by each instruction set",
+    "a model in %s is within %d of the reference, by each backend",
     async (format, tolerance) => {
       const ids = draw(24, 1, wideVocabulary);
       const parts = { cache: "F32" } as const;
@@ -78,7 +70,7 @@ describe.skipIf(sets.length === 0)("native", () => {
         return rows;
       };
       const wanted = await run(createReferenceBackend());
-      for (const set of sets) expect(distance(await run(native(2, set)), wanted)).toBeLessThan(tolerance);
+      for (const { create } of coreBackends) expect(distance(await run(await create(2)), wanted)).toBeLessThan(tolerance);
     },
   );
 
@@ -88,16 +80,16 @@ describe.skipIf(sets.length === 0)("native", () => {
     ...["mixtral", "gemma-3", "bloom", "gpt-2", "qwen-3-moe"].map((name) => [name, `${fixtures}${name}`, 131] as const),
   ];
   test.each(models())("%s: the same bits alone, in company, in pieces and by any number of threads", async (name, path, vocabulary) => {
-    // Every set has its turn.
-    const set = sets[models().findIndex(([other]) => other === name) % sets.length]!;
+    // Every backend has its turn.
+    const { create } = coreBackends[models().findIndex(([other]) => other === name) % coreBackends.length]!;
     const place = path === "" ? pathOf(name) : path;
     const sequences = [draw(45, 2, vocabulary), draw(1, 3, vocabulary), draw(33, 4, vocabulary), draw(12, 5, vocabulary)];
-    const wanted = await Promise.all(sequences.map(async (ids) => (await logitsOf(place, native(1, set), [ids]))[0]!));
+    const wanted = await Promise.all(sequences.map(async (ids) => (await logitsOf(place, await create(1), [ids]))[0]!));
     const variants = [
-      logitsOf(place, native(1, set), sequences),
-      logitsOf(place, native(3, set), sequences),
-      logitsOf(place, native(2, set), sequences, { rows: 7 }),
-      logitsOf(place, native(2, set), sequences, { rows: 33, outputRows: 5 }),
+      logitsOf(place, await create(1), sequences),
+      logitsOf(place, await create(3), sequences),
+      logitsOf(place, await create(2), sequences, { rows: 7 }),
+      logitsOf(place, await create(2), sequences, { rows: 33, outputRows: 5 }),
     ];
     for (const variant of await Promise.all(variants)) expect(variant).toEqual(wanted);
   });

@@ -7,13 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CacheFormat } from "../../src/backends/backend.ts";
-import { instructionSets } from "../../src/backends/native/backend.ts";
 import { pageSize } from "../../src/ops/cache.ts";
 import type { LoadOptions, ModelParts } from "../../src/serving/load-parts.ts";
 import { sampling } from "../../src/serving/sampling.ts";
 import { createSequence } from "../../src/serving/sequence.ts";
 import type { DecodeStrategy } from "../../src/serving/strategy.ts";
 import { promptLookup } from "../../src/techniques/decoding/prompt-lookup.ts";
+import { coreBackends } from "../backends.ts";
 import { models, observe, type Observed, open, parting, prompt, type Setting, type Text } from "./observe.ts";
 
 /** Together they pass the end of the second page. */
@@ -128,17 +128,15 @@ const ways: Readonly<Record<string, Way>> = {
   "with proposals from the text itself": speculating(() => promptLookup({ shortest: 1 }).start(sampling(drawn, 131))),
 };
 
-const found = instructionSets();
-const sets = "sets" in found ? found.sets : [];
-/** Every model on every instruction set, and every format of the cache on two of them. */
-const settings: readonly (readonly [string, string, CacheFormat])[] = sets.flatMap((set) => [
+/** Every model on every backend of the core, and every format of the cache on two of them. */
+const settings: readonly (readonly [string, string, CacheFormat])[] = coreBackends.flatMap(({ name: set }) => [
   ...Object.keys(models).map((model) => [model, set, "F16"] as const),
   ["llama-3", set, "Q8_0"] as const,
   ["gemma-3", set, "Q4_0"] as const,
 ]);
 
-describe.skipIf("reason" in found).each(settings)("%s on %s, cache in %s", (model, set, cache) => {
-  const setting: Setting = { set, cache };
+describe.each(settings)("%s on %s, cache in %s", (model, backend, cache) => {
+  const setting: Setting = { backend, cache };
   let base: Base;
   beforeAll(async () => {
     const parts = await open(model, setting);
@@ -161,16 +159,16 @@ describe.skipIf("reason" in found).each(settings)("%s on %s, cache in %s", (mode
   });
 });
 
-test.skipIf("reason" in found)("on two threads as on one", async () => {
-  const setting = { set: sets[0]!, cache: "F16" } as const;
+test("on two threads as on one", async () => {
+  const setting = { backend: coreBackends[0]!.name, cache: "F16" } as const;
   const [one, two] = [await open("gemma-3", setting), await open("gemma-3", { ...setting, threads: 2 })];
   const text = prompt(promptLength, 1, one.model.vocabularySize);
   expect(parting(await write(one, text), await write(two, text))).toBeUndefined();
   await Promise.all([one.dispose(), two.dispose()]);
 });
 
-test.skipIf("reason" in found)("a text that differs is seen to differ", async () => {
-  const parts = await open("llama-3", { set: sets[0]!, cache: "F16" });
+test("a text that differs is seen to differ", async () => {
+  const parts = await open("llama-3", { backend: coreBackends[0]!.name, cache: "F16" });
   const text = prompt(promptLength, 1, parts.model.vocabularySize);
   const [a, b] = [await write(parts, text), await write(parts, [...text.slice(0, -1), 5])];
   expect(parting(a, b)).toMatch(/logits differ at written token 0/);

@@ -1,13 +1,13 @@
 /** A text written on an engine, with every row of logits that decided it, bit by bit: what tests of exactness compare. */
 import { fileURLToPath } from "node:url";
-import { type Backend, type CacheFormat } from "../../src/backends/backend.ts";
-import { createNativeBackend } from "../../src/backends/native/backend.ts";
+import { type CacheFormat } from "../../src/backends/backend.ts";
 import type { Engine } from "../../src/serving/engine.ts";
 import { loadParts, type LoadOptions, type ModelParts, type StepLimits } from "../../src/serving/load-parts.ts";
 import { choose } from "../../src/serving/sampler.ts";
 import { sampling, type SamplingOptions } from "../../src/serving/sampling.ts";
 import { createSequence, type Sequence } from "../../src/serving/sequence.ts";
 import type { DecodeStrategy } from "../../src/serving/strategy.ts";
+import { coreBackend } from "../backends.ts";
 
 const place = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -20,23 +20,18 @@ export const models: Readonly<Record<string, string>> = {
 };
 
 export interface Setting extends StepLimits {
-  readonly set: string;
+  /** The name of one of `coreBackends`. */
+  readonly backend: string;
   readonly cache: CacheFormat;
   /** Default 1: threads that wait for each other are slow where others compute too. */
   readonly threads?: number;
   readonly options?: LoadOptions;
 }
 
-export function nativeBackend(instructionSet: string, threads: number): Backend {
-  const made = createNativeBackend({ threads, instructionSet });
-  if ("reason" in made) throw new Error(made.reason);
-  return made.backend;
-}
-
-export const open = (model: string, { set, cache, threads = 1, options, ...limits }: Setting): Promise<ModelParts> =>
+export const open = async (model: string, { backend, cache, threads = 1, options, ...limits }: Setting): Promise<ModelParts> =>
   loadParts(
     models[model]!,
-    { backend: nativeBackend(set, threads), cache, context: 120, sequences: 16, ...options },
+    { backend: await coreBackend(backend, threads), cache, context: 120, sequences: 16, ...options },
     { wantsTokenizer: false, ...limits },
   );
 

@@ -1,0 +1,47 @@
+/** The WebAssembly core in Node, Bun and Deno: modules are files, threads are worker threads. */
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { pathToFileURL } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { Worker } from "node:worker_threads";
+import type { Host, WasmFiles } from "./host.ts";
+
+// Told from a folder that the command line's bundle shares.
+const beside = {
+  simd: new URL("../../../wasm/frugal-simd.wasm", import.meta.url),
+  relaxed: new URL("../../../wasm/frugal-relaxed.wasm", import.meta.url),
+  thread: new URL("../../../dist/backends/wasm/thread.js", import.meta.url),
+};
+
+const placeOf = (file: string | URL): URL => (file instanceof URL ? file : file.includes("://") ? new URL(file) : pathToFileURL(file));
+
+export function createHost(files: WasmFiles): Host {
+  const places = { simd: files.simd ?? beside.simd, relaxed: files.relaxed ?? beside.relaxed, thread: files.thread ?? beside.thread };
+  return {
+    parallelism: availableParallelism(),
+    // Node 20 has relaxed SIMD finished but not switched on.
+    enableRelaxed() {
+      if (process.versions["bun"] === undefined && process.versions["deno"] === undefined)
+        setFlagsFromString("--experimental-wasm-relaxed-simd");
+    },
+    compile: async (name) => WebAssembly.compile(await readFile(placeOf(name === "frugal-simd.wasm" ? places.simd : places.relaxed))),
+    startThread(start, listener) {
+      const worker = new Worker(placeOf(places.thread));
+      let ended = false;
+      worker.on("message", (data) => listener.message(data));
+      worker.on("error", (error) => listener.failure(error instanceof Error ? error.message : String(error)));
+      worker.on("exit", (code) => {
+        if (!ended) listener.failure(`the thread ended with code ${code}`);
+      });
+      worker.postMessage(start);
+      return {
+        post: (message) => worker.postMessage(message),
+        hold: (holds) => (holds ? worker.ref() : worker.unref()),
+        async end() {
+          ended = true;
+          await worker.terminate();
+        },
+      };
+    },
+  };
+}
