@@ -111,7 +111,11 @@ try {
   const product = join(output, options.product);
   if (total > 0 || !existsSync(product) || units.some(({ object }) => age(join(output, object)) > age(product))) {
     const darwin = target === undefined ? process.platform === "darwin" : /macos|darwin/.test(target);
-    const shared = options.product === "frugal.node" ? ["-shared", ...(darwin ? ["-undefined", "dynamic_lookup"] : [])] : [];
+    // zig's own libraries come with the lines they were compiled from, 14 MB of them.
+    const shared =
+      options.product === "frugal.node"
+        ? ["-shared", ...(darwin ? ["-undefined", "dynamic_lookup"] : []), ...(kind === "zig" ? ["-s"] : [])]
+        : [];
     const alone = target !== undefined && options.product !== "frugal.node" && !darwin ? ["-static"] : [];
     const checks = sanitizers
       ? [options.product === "fuzz" ? sanitizers.replace("-no-link", "") : sanitizers.replace(",fuzzer-no-link", "")]

@@ -1,13 +1,13 @@
 #include "dispatch.h"
 
 #include <string.h>
-#if defined(__x86_64__)
-#include <cpuid.h>
-#elif defined(__aarch64__) && defined(__linux__)
+#if defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
+
+#include "processor.h"
 
 // The sets of an architecture, those of native/sets.mjs.
 #if defined(__x86_64__)
@@ -39,14 +39,9 @@ namespace frugal {
 // Calls f(set) for the sets that this processor runs, best first.
 template <class F> static void each_set(F f) {
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  unsigned a, b, c, d;
-  const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-  if (avx512) f(avx512_set::set);
-  if (avx2) f(avx2_set::set);
+  const X86Features has = x86_features();
+  if (has.avx512) f(avx512_set::set);
+  if (has.avx2) f(avx2_set::set);
 #endif
 #if defined(__aarch64__)
 #if defined(__linux__)
