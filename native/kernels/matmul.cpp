@@ -3,6 +3,9 @@
 // integers: for each product the gate's activation kind, or -1.
 #include "gate.h"
 #include "tile.h"
+#if defined(FRUGAL_PAIRS)
+#include "pairs.h"
+#endif
 
 namespace frugal::FRUGAL_ISA {
 
@@ -93,12 +96,35 @@ struct Linear {
     }
   }
 
-  // All rows for groups [first, last).
-  void run(int64_t first, int64_t last, const float* x, const Activations& a, int64_t rows) const {
+#if defined(FRUGAL_PAIRS)
+  // Rows that are laid in pairs in `scratch`, for groups [first, last); returns how many those are.
+  int64_t run_pairs(int64_t first, int64_t last, const Activations& a, int64_t rows, const Step& step) const {
+    const PairProduct pairs = find_pairs(w->type);
+    if (rows < kPairRows || !pairs.lay || (w2 && w2->type != w->type)) return 0;
+    if (pairs.block_bytes * size_t(a.blocks) > step.scratch_bytes) return 0;
+    float out[kPairRows * kGroupRows], up[kPairRows * kGroupRows];
+    // Groups whose codes stay in the second-level cache while the rows pass.
+    const int64_t most = w->group_bytes < size_t(256) << 10 ? int64_t((size_t(256) << 10) / w->group_bytes) : 1;
+    const int64_t whole = rows / kPairRows * kPairRows;
+    for (int64_t g = first; g < last; g += most)
+      for (int64_t m = 0; m < whole; m += kPairRows) {
+        pairs.lay(a, m, step.scratch);
+        for (int64_t at = g; at < last && at < g + most; ++at) {
+          pairs.product(*w, at, step.scratch, pairs.table, out);
+          if (w2) pairs.product(*w2, at, step.scratch, pairs.table, up);
+          for (int i = 0; i < kPairRows; ++i) finish(out + i * kGroupRows, w2 ? up + i * kGroupRows : nullptr, m + i, at);
+        }
+      }
+    return whole;
+  }
+#endif
+
+  // The rows from `done` on for groups [first, last).
+  void run(int64_t first, int64_t last, const float* x, const Activations& a, int64_t rows, int64_t done) const {
     float out[16 * kGroupRows], up[16 * kGroupRows];
     // Rows whose activations stay in the second-level cache while the groups pass.
     const int64_t block = w->inputs > 0 ? (256 * 1024 / w->inputs + 16) / 16 * 16 : 16;
-    for (int64_t top = 0; top < rows; top += block) {
+    for (int64_t top = done; top < rows; top += block) {
       const int64_t bottom = top + block < rows ? top + block : rows;
       for (int64_t g = first; g < last; ++g) {
         int64_t m = top;
@@ -139,7 +165,12 @@ KERNEL(linear) {
   share_parts(step, thread, threads, total, grain, [&](int64_t first, int64_t last) {
     for (int i = 0; i < count; ++i) {
       const int64_t from = first > starts[i] ? first : starts[i], to = last < starts[i + 1] ? last : starts[i + 1];
-      if (from < to) linears[i].run(from - starts[i], to - starts[i], x.f(), a, rows);
+      if (from >= to) continue;
+      int64_t done = 0;
+#if defined(FRUGAL_PAIRS)
+      done = linears[i].run_pairs(from - starts[i], to - starts[i], a, rows, step);
+#endif
+      linears[i].run(from - starts[i], to - starts[i], x.f(), a, rows, done);
     }
   });
 }

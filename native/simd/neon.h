@@ -91,6 +91,18 @@ template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a
   return init + (I32)vpaddq_s32(low, high);
 }
 #endif
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+// What kernels/pairs.h needs. sum + the products of two rows of 8 bytes with two: lanes are row 0 by 0, 0 by 1, 1 by 0, 1 by 1.
+#define FRUGAL_PAIRS 1
+static inline I32 dot_pairs(Bytes a, Bytes b, I32 sum) { return (I32)vmmlaq_s32((int32x4_t)sum, (int8x16_t)a, (int8x16_t)b); }
+static inline Bytes low_halves(Bytes a, Bytes b) { return (Bytes)vzip1q_s64((int64x2_t)a, (int64x2_t)b); }
+static inline Bytes high_halves(Bytes a, Bytes b) { return (Bytes)vzip2q_s64((int64x2_t)a, (int64x2_t)b); }
+// Lanes 0 and 1, or 2 and 3, of both, side by side.
+static inline Bytes low_rows(Bytes a, Bytes b) { return (Bytes)vzip1q_s32((int32x4_t)a, (int32x4_t)b); }
+static inline Bytes high_rows(Bytes a, Bytes b) { return (Bytes)vzip2q_s32((int32x4_t)a, (int32x4_t)b); }
+#endif
+
 // init + a[2i] * b[2i] + a[2i + 1] * b[2i + 1].
 static inline I32 dot2(I16 a, I16 b, I32 init) {
   const int16x8_t x = (int16x8_t)a, y = (int16x8_t)b;

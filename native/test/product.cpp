@@ -79,6 +79,27 @@ KERNEL_TEST(product_rows) {
     check_shape(set, format, 33, 2 * format.least(), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17});
 }
 
+#if defined(__aarch64__)
+// All sets of NEON have 4 lanes, so their bits agree, whichever instruction multiplies.
+TEST(product_sets_agree) {
+  const char* names[8];
+  const int count = available_kernels(names, 8);
+  for (const Format& format : formats()) {
+    Random random(format.type);
+    const int64_t inputs = 2 * format.least(), outputs = 20;
+    const auto stored = random_rows(format, outputs, inputs, random);
+    const std::vector<float> x = random.normals(13 * inputs);
+    const Result first = multiply(*choose_kernels(names[0]), 1, format, outputs, inputs, stored, x);
+    for (int i = 1; i < count; ++i) {
+      describe(print("%s and %s, %s", names[0], names[i], format.name));
+      const Result other = multiply(*choose_kernels(names[i]), 1, format, outputs, inputs, stored, x);
+      const int64_t bad = first_difference(other.y.data(), first.y.data(), int64_t(first.y.size()));
+      CHECK(bad < 0, "element %lld is %.9g and %.9g", whole(bad), first.y[size_t(bad)], other.y[size_t(bad)]);
+    }
+  }
+}
+#endif
+
 KERNEL_TEST(product_outputs) {
   for (const Format& format : formats())
     for (const int64_t outputs : {1, 15, 16, 17, 64, 79, 130})
