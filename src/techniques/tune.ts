@@ -21,8 +21,8 @@ import { startFrom, techniqueOf } from "./start-from.ts";
 import { adapterFiles, resultWriter } from "./tuned-files.ts";
 import { openAdapter } from "./tuning/open-adapter.ts";
 
-/** JSONL files, or the rows themselves: {"messages"}, {"prompt", "completion"}, {"text"}, {"ids"}; {"prompt", "chosen", "rejected"} for preferences. */
-export type Examples = string | readonly (string | JsonObject)[];
+/** JSONL files, their sources where there is no file system, or the rows themselves: {"messages"}, {"prompt", "completion"}, {"text"}, {"ids"}; {"prompt", "chosen", "rejected"} for preferences. */
+export type Examples = string | readonly (string | JsonObject | ByteSource)[];
 
 /** Options of `tune`. */
 export interface TuneOptions extends TrainingSettings {
@@ -181,14 +181,19 @@ function made(path: string, found: ReturnType<typeof techniqueOf>): TuningTechni
   throw new FrugalError("FRUGAL_BAD_ARGUMENT", `${path}: does not say which technique made it; name it with its options`, { path });
 }
 
+const isSource = (each: unknown): each is ByteSource =>
+  typeof each === "object" && each !== null && "read" in each && typeof each.read === "function";
+
 async function openExamples(examples: Examples, name: string): Promise<ByteSource[]> {
   const all = typeof examples === "string" ? [examples] : examples;
   if (!Array.isArray(all))
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `tune: ${name} are neither a path nor a list; give rows, or the paths of JSONL files`);
-  const rows = all.filter((each) => typeof each !== "string");
+  const rows = all.filter((each) => typeof each !== "string" && !isSource(each));
   const sources: ByteSource[] = [];
   try {
-    for (const path of all) if (typeof path === "string") sources.push(await openFile(path));
+    for (const each of all)
+      if (typeof each === "string") sources.push(await openFile(each));
+      else if (isSource(each)) sources.push(each);
   } catch (error) {
     await Promise.all(sources.map((source) => source.close()));
     throw error;

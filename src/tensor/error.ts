@@ -16,6 +16,7 @@ export type ErrorCode =
   | "FRUGAL_BUSY" // too many wait already; try again after `fields.retryAfterSeconds`
   | "FRUGAL_RANK_LOST" // one of several that train together ended or did not arrive in time
   | "FRUGAL_DISPOSED" // used after dispose
+  | "FRUGAL_ENDED" // what ran it is gone: a worker that failed, a tab that was closed; a further call starts it anew
   | "FRUGAL_INTERNAL"; // a fault of ours
 
 /** Numbers and names that belong to an error, for programs: `{ needed: 12, available: 8 }`. */
