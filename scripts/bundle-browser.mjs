@@ -36,13 +36,14 @@ export async function bundleBrowser(from, folder = join(from, "browser"), warn =
     plugins: [browserModules()],
     onLog: (level, log) => level === "warn" && log.code !== "INEFFECTIVE_DYNAMIC_IMPORT" && warn(log.message),
   });
-  const { output } = await bundle.generate({
+  const { output: chunks } = await bundle.generate({
     format: "esm",
     minify: true,
     entryFileNames: "[name].js",
     chunkFileNames: "part-[name]-[hash].js",
   });
   await bundle.close();
+  const output = chunks.map(({ fileName, code, imports, isEntry }) => ({ fileName, code: withPlainAddresses(code), imports, isEntry }));
   mkdirSync(folder, { recursive: true });
   for (const name of readdirSync(folder, { recursive: true })) if (/\.(?:js|wasm|gguf)$/.test(name)) rmSync(join(folder, name));
   for (const { fileName, code } of output) writeFileSync(join(folder, fileName), code);
@@ -57,6 +58,10 @@ export async function bundleBrowser(from, folder = join(from, "browser"), warn =
   writeFileSync(join(folder, "sizes.json"), `${JSON.stringify(sizes, null, 2)}\n`);
   return sizes;
 }
+
+// The minifier writes every string as a template, which Vite does not take for a literal where it looks for workers.
+const withPlainAddresses = (code) =>
+  code.replace(/new URL\(`([^`$\\]*)`,import\.meta\.url\)/g, 'new URL("$1",import.meta.url)').replaceAll("type:`module`", 'type:"module"');
 
 // Changes with the file: another list is another version of the folder.
 const hashOf = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 16);

@@ -60,6 +60,10 @@ describeInChromium("the example page", (browser) => {
     await page.getByLabel(/^Address/).fill(`${origin}/frugal/stories.gguf?again`);
     await page.getByRole("button", { name: "Load" }).click();
     await ready(page);
+    await page.getByRole("button", { name: /^Delete .*again/ }).waitFor();
+    await page.getByLabel(/^Address/).fill("");
+    await page.getByRole("button", { name: "Load" }).click();
+    await ready(page);
     await page.getByRole("button", { name: /^Delete .*again/ }).click();
     await page.getByRole("button", { name: /^Delete .*again/ }).waitFor({ state: "detached" });
     await page.getByLabel(/^Address/).fill(`${origin}/nothing.gguf`);
