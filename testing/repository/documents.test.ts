@@ -35,6 +35,7 @@ const documents = [
   "CONTRIBUTING.md",
   "CHANGELOG.md",
   "docs/benchmarks.md",
+  "docs/browser.md",
   "docs/server.md",
   "docs/survey.md",
   ...readdirSync(join(root, "docs/decisions")).map((name) => `docs/decisions/${name}`),
