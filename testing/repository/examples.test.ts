@@ -26,6 +26,7 @@ function compile(examples: readonly Example[]): readonly string[] {
     typeRoots: [join(root, "node_modules/@types")],
     paths: {
       frugal: [join(root, "src/index.ts")],
+      "frugal/browser": [join(root, "src/browser/index.ts")],
       "frugal/server": [join(root, "src/server/serve.ts")],
       "frugal/ai-sdk": [join(root, "src/ai-sdk/index.ts")],
       // Of those who use the examples; the folder is outside of the repository.
