@@ -91,11 +91,8 @@ async function answer(flaky: FlakyServer, request: IncomingMessage, response: Se
 async function send(body: Uint8Array, wait: number, response: ServerResponse): Promise<void> {
   const step = 1 << 16;
   for (let offset = 0; offset < body.length && !response.destroyed; offset += step) {
-    if (!response.write(body.subarray(offset, offset + step)))
-      await new Promise<void>((resolve) => {
-        response.once("drain", resolve);
-        response.once("close", resolve);
-      });
+    // The callback comes when the bytes are on their way, or cannot be.
+    await new Promise<void>((resolve) => void response.write(body.subarray(offset, offset + step), () => resolve()));
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
   }
   response.flushHeaders();

@@ -27,11 +27,20 @@ export type Fault =
 
 export interface HubServer {
   readonly endpoint: string;
+  /** Where large files are redirected to; the endpoint where not changed. Another name of this machine makes it another host. */
+  storage: string;
   readonly seen: SeenRequest[];
   readonly commit: string;
   fault: (request: SeenRequest) => Fault | undefined;
   close(): Promise<void>;
 }
+
+/** Pages of all origins may read, as from the real hub. */
+const permissions = {
+  "access-control-allow-origin": "*",
+  "access-control-allow-headers": "authorization, range",
+  "access-control-expose-headers": "ETag, Link, Content-Range, X-Linked-Size, X-Linked-ETag",
+};
 
 const sha = (algorithm: string, ...parts: (string | Uint8Array)[]): string =>
   parts.reduce((hash, part) => hash.update(part), createHash(algorithm)).digest("hex");
@@ -46,6 +55,7 @@ export async function serveHub(name: string, files: readonly ServedFile[]): Prom
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const hub: HubServer = {
     endpoint,
+    storage: endpoint,
     seen: [],
     commit,
     fault: () => undefined,
@@ -59,6 +69,8 @@ export async function serveHub(name: string, files: readonly ServedFile[]): Prom
 }
 
 function answer(hub: HubServer, name: string, files: readonly ServedFile[], request: IncomingMessage, response: ServerResponse): void {
+  for (const [header, value] of Object.entries(permissions)) response.setHeader(header, value);
+  if (request.method === "OPTIONS") return void response.writeHead(204).end();
   const url = new URL(request.url ?? "/", hub.endpoint);
   const kind = url.pathname.startsWith("/storage/")
     ? "storage"
@@ -96,7 +108,7 @@ function answer(hub: HubServer, name: string, files: readonly ServedFile[], requ
   const etag = `"${file.large === true ? contentHash(file.bytes) : gitHash(file.bytes)}"`;
   if (kind === "resolve" && file.large === true)
     return void response
-      .writeHead(302, { location: `${hub.endpoint}/storage/${path}`, "x-linked-etag": etag, "x-linked-size": String(file.bytes.length) })
+      .writeHead(302, { location: `${hub.storage}/storage/${path}`, "x-linked-etag": etag, "x-linked-size": String(file.bytes.length) })
       .end();
   send(file.bytes, etag, fault, seen, response);
 }

@@ -377,7 +377,7 @@ describe("a download", () => {
         const bytes = await bytesOf(await fetchIt({ retryDelay: 0, byteLength: small.length }));
         expect(versions.some((version) => hashOf(version) === hashOf(bytes))).toBe(true);
       }),
-      { numRuns: 25 },
+      { numRuns: 40 },
     );
   });
 });

@@ -5,7 +5,7 @@
 import { FrugalError } from "../../tensor/error.ts";
 import type { ByteSource } from "../../tensor/source.ts";
 import { type RequestFailure, sleep } from "../request.ts";
-import { busy, noSpace, type Place, vanished } from "./place.ts";
+import { busy, type GrowingFile, noSpace, type Place, vanished } from "./place.ts";
 import { receive, type Download, type ReceiveOptions } from "./receive.ts";
 import { readRecord, removeStored, type StoredRecord, touch, writeRecord } from "./record.ts";
 import { textHash } from "./hash.ts";
@@ -17,6 +17,8 @@ export interface FetchOptions extends ReceiveOptions {
   readonly byteLength?: number;
   /** Fetch it even where it is stored whole. */
   readonly refresh?: boolean;
+  /** Bytes that are to be stored after it: to begin is of no use where these do not fit too. */
+  readonly further?: number;
   /** What a failed request means, where that is not any web server's. */
   readonly toError?: (error: unknown, failure: RequestFailure, tries: number) => FrugalError;
   /** Called with the whole file before it counts as complete; rejects what is wrong, which is then removed. */
@@ -169,7 +171,7 @@ async function downloadOnce(
         file,
         earlier: known,
         expected,
-        checkSpace: (more) => checkSpace(place, url, more),
+        checkSpace: (from, total) => reserve(place, url, file, from, total + (options.further ?? 0)),
         onKept: write,
         ...(options.toError !== undefined && { toError: options.toError }),
       },
@@ -225,6 +227,13 @@ async function leave(
 export async function checkSpace(place: Place, url: string, more: number): Promise<void> {
   const { usage, quota } = await place.space();
   if (more > quota - usage) throw noSpace(url, more, Math.max(0, quota - usage));
+}
+
+/** By the browser's estimate, and by trying: the estimate may promise more than there is. */
+async function reserve(place: Place, url: string, file: GrowingFile, from: number, total: number): Promise<void> {
+  await checkSpace(place, url, total - from);
+  const room = await file.reserve(total);
+  if (room < total) throw noSpace(url, total - from, Math.max(0, room - from));
 }
 
 /** A full disk is noticed by a write that knows neither how much is still to come nor how much there is. */

@@ -82,7 +82,7 @@ export async function pullStored(name: string, options: PullStoredOptions = {}):
 
   const listing = await fetchListing(reference.repository, pulling.revision, { ...options, endpoint: pulling.endpoint });
   const files = choose(listing);
-  await checkAllSpace(place, pulling, listing.commit, files);
+  await checkSpace(place, reference.repository, await missingBytes(place, pulling, listing.commit, files));
   const model = await open(place, pulling, listing.commit, files, warning);
   // The list is only of use to find again what is stored.
   await place.writeText(listingName(pulling), JSON.stringify({ commit: listing.commit, files: listing.files })).catch(() => undefined);
@@ -121,15 +121,11 @@ async function areStored(place: Place, pulling: Pulling, commit: string, files: 
 }
 
 /** All files have to fit, not only the first. */
-async function checkAllSpace(place: Place, pulling: Pulling, commit: string, files: readonly HubFile[]): Promise<void> {
+async function missingBytes(place: Place, pulling: Pulling, commit: string, files: readonly HubFile[]): Promise<number> {
   const missing = await Promise.all(
     files.map(async (file) => file.byteLength - ((await readRecord(place, keyOfFile(pulling, commit, file)))?.received ?? 0)),
   );
-  await checkSpace(
-    place,
-    pulling.repository,
-    missing.reduce((sum, bytes) => sum + Math.max(0, bytes), 0),
-  );
+  return missing.reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
 }
 
 async function open(
@@ -148,7 +144,8 @@ async function open(
     let before = 0;
     for (const file of files) {
       const report = (received: number): void => pulling.options.onProgress?.({ file: file.path, received: before + received, total });
-      sources.set(file.path, await fetchFile(place, pulling, commit, file, report));
+      const further = await missingBytes(place, pulling, commit, files.slice(sources.size + 1));
+      sources.set(file.path, await fetchFile(place, pulling, commit, file, further, report));
       before += file.byteLength;
     }
   } catch (error) {
@@ -172,6 +169,7 @@ async function fetchFile(
   pulling: Pulling,
   commit: string,
   file: HubFile,
+  further: number,
   onProgress: (received: number) => void,
 ): Promise<ByteSource> {
   const { token, signal, fetch, retries, retryDelay, stallTimeout } = pulling.options;
@@ -179,6 +177,7 @@ async function fetchFile(
   const sha256 = sha256Of(file);
   const source = await fetchInto(place, url, {
     byteLength: file.byteLength,
+    further,
     onProgress,
     ...(sha256 === undefined ? { check: (bytes) => checkGitHash(url, file.hash, bytes, signal) } : { sha256 }),
     // Browsers take it off when the hub redirects to where large files lie.

@@ -56,6 +56,7 @@ function growing(files: Map<string, Uint8Array>, name: string, left: () => numbe
       length = Math.min(length, byteLength);
       show();
     },
+    reserve: async (byteLength) => Math.min(byteLength, length + left()),
     keep: async () => length,
     async close() {
       if (room.length > length) room = room.slice(0, length);

@@ -29,6 +29,8 @@ const BUSY_TRIES = 40;
 const BUSY_MILLISECONDS = 50;
 /** Records are padded to this, so that a shorter one replaces a longer one in a single write. */
 const TEXT_BLOCK = 4096;
+/** What came in one chunk is written in such parts, so that a full disk keeps all that fits. */
+const PIECE = 1 << 18;
 const TEXT_LIMIT = 64 << 20;
 
 /** Opens the place, or says why this browser has none: an insecure page, a private window, or an old browser. */
@@ -140,11 +142,35 @@ async function writeText(name: string, handle: FileSystemFileHandle, text: strin
   }
   const sync = await openSync(handle);
   try {
-    if (sync.write(padded, { at: 0 }) < padded.length) throw full(name);
+    if (sync.write(padded, { at: 0 }) !== padded.length) throw full(name);
     if (sync.getSize() > padded.length) sync.truncate(padded.length);
     sync.flush();
   } finally {
     sync.close();
+  }
+}
+
+/** To make a file longer takes no time and no disk, but is refused beyond the quota. */
+function longest(sync: SyncHandle, length: number, wanted: number): number {
+  const fits = (size: number): boolean => {
+    try {
+      sync.truncate(size);
+    } catch (error) {
+      if (nameOf(error) !== "QuotaExceededError") throw error;
+    }
+    return sync.getSize() === size;
+  };
+  try {
+    if (wanted <= length || fits(wanted)) return wanted;
+    let [low, high] = [length, wanted];
+    for (let step = 0; step < 24 && high - low > 1; step++) {
+      const middle = Math.floor((low + high) / 2);
+      if (fits(middle)) low = middle;
+      else high = middle;
+    }
+    return low;
+  } finally {
+    if (sync.getSize() > length) sync.truncate(length);
   }
 }
 
@@ -163,14 +189,19 @@ async function openGrowing(name: string, handle: SyncFile): Promise<GrowingFile>
       }),
     write: (offset, bytes) =>
       explaining(name, () => {
-        if (sync.write(bytes, { at: offset }) < bytes.length) throw full(name);
-        length = Math.max(length, offset + bytes.length);
+        for (let done = 0; done < bytes.length; done += PIECE) {
+          const piece = bytes.subarray(done, done + PIECE);
+          // A full private window of Chromium 156 does not throw but answers with a number that is none: 2^32 - 8.
+          if (sync.write(piece, { at: offset + done }) !== piece.length) throw full(name);
+          length = Math.max(length, offset + done + piece.length);
+        }
       }),
     truncate: (size) =>
       explaining(name, () => {
         if (size < sync.getSize()) sync.truncate(size);
         length = Math.min(length, size);
       }),
+    reserve: (size) => explaining(name, () => longest(sync, length, size)),
     keep: () =>
       explaining(name, () => {
         sync.flush();

@@ -13,6 +13,11 @@ export interface GrowingFile {
   read(offset: number, length: number): Promise<Uint8Array>;
   write(offset: number, bytes: Uint8Array): Promise<void>;
   truncate(byteLength: number): Promise<void>;
+  /**
+   * How long it can become, up to `byteLength`, found by trying where that is possible: browsers' estimates need not be true. Chromium
+   * 156 says that 10 GiB more than what is used may be stored, however full the disk is.
+   */
+  reserve(byteLength: number): Promise<number>;
   /** Makes what was written outlive this tab, as far as that is cheap; answers how many bytes do now. */
   keep(): Promise<number>;
   /** Keeps all that was written; answers how many bytes that is. */

@@ -31,8 +31,8 @@ export interface Receiving {
   readonly earlier: Download;
   /** Bytes and SHA-256 of the whole, where they are known before. */
   readonly expected: { readonly byteLength?: number; readonly sha256?: string };
-  /** Rejects where so many more bytes do not fit. Asked before the first one is written. */
-  readonly checkSpace: (more: number) => Promise<void>;
+  /** Rejects where the bytes from one to the end do not fit. Asked before the first one is written. */
+  readonly checkSpace: (from: number, total: number) => Promise<void>;
   /** Writes down what is known; called before the first byte of a version and then now and then. */
   readonly onKept: (download: Download) => Promise<void>;
   /** Default: `downloadError`. */
@@ -46,7 +46,7 @@ export interface Received extends Download {
 }
 
 const KEEP_BYTES = 8 << 20;
-const KEEP_MILLISECONDS = 2000;
+const KEEP_MILLISECONDS = 1000;
 const HASH_STEP = 1 << 20;
 
 /** Resolves when all bytes are in the file. Errors: FRUGAL_NETWORK, FRUGAL_NOT_FOUND, FRUGAL_NO_SPACE, FRUGAL_BAD_FILE, or the signal's reason. */
@@ -170,7 +170,7 @@ async function ask(url: string, state: State, options: ReceiveOptions, connectio
 
 async function begin({ checkSpace, onKept, expected }: Receiving, state: State, answer: Answer): Promise<void> {
   const total = answer.total ?? expected.byteLength;
-  if (total !== undefined) await checkSpace(total - state.received);
+  if (total !== undefined) await checkSpace(state.received, total);
   state.total = total;
   state.validator = answer.validator ?? (state.received > 0 ? state.validator : undefined);
   await onKept(known(state));

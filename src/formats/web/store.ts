@@ -11,7 +11,7 @@ import { opfsPlace, spaceOf } from "./opfs.ts";
 import { busy, type Place } from "./place.ts";
 import { lastUsed, readRecord, recordKeys, removeStored } from "./record.ts";
 
-export interface StoreOptions extends Omit<FetchOptions, "check" | "toError"> {
+export interface StoreOptions extends Omit<FetchOptions, "check" | "toError" | "further"> {
   /** Where downloads are kept; "none" is memory. Default "opfs", and "none" with a warning where the browser has none. */
   readonly store?: "opfs" | "none";
 }

@@ -47,6 +47,8 @@ export async function openStreamed(name: string, handle: FileSystemFileHandle, f
       await change((one) => one.truncate(size));
       length = size;
     },
+    // To try it would write it all; the estimate has to do.
+    reserve: async (size) => size,
     keep: async () => (length >= Math.max(firstKept, 2 * kept) ? commit() : Math.min(kept, length)),
     close: commit,
   };
