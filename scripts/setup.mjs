@@ -105,12 +105,18 @@ function isOnPath(name, PATH = process.env.PATH ?? "") {
   return PATH.split(delimiter).some((folder) => isExecutable(join(folder, name)));
 }
 
-/** Builds the native core if it can. Never fails set-up: without it the reference backend runs. */
+/** What runs where there is no native core: WebAssembly, which needs no compiler, and the slow reference where even that is missing. */
+function withoutNative(root, reason) {
+  const hasModule = existsSync(join(root, "wasm/frugal-simd.wasm"));
+  return hasModule ? { name: "wasm", reason: `native is faster: ${reason}` } : { name: "reference", reason: `slow: ${reason}` };
+}
+
+/** Builds the native core if it can. Never fails set-up: without it another backend runs. */
 function buildNative(root, say) {
   const script = join(root, "native/build.mjs");
-  if (!existsSync(script)) return { name: "reference", reason: "native/build.mjs is missing, so there is no native core to build" };
+  if (!existsSync(script)) return withoutNative(root, "native/build.mjs is missing, so there is no native core to build");
   const compiler = findCompiler();
-  if (!compiler) return { name: "reference", reason: "slow: no C++ compiler found; install clang or g++ and run npm run setup" };
+  if (!compiler) return withoutNative(root, "no C++ compiler found; install clang or g++ and run npm run setup");
   mkdirSync(join(root, "native/build"), { recursive: true }); // first: a new folder changes the time of native/
   const hasMpi = isOnPath("mpicc");
   const inputs = JSON.stringify([newestChange(join(root, "native")), compiler, process.version, process.arch, hasMpi]);
@@ -128,7 +134,7 @@ function buildNative(root, say) {
   const backend =
     status === 0
       ? { name: "native", reason: `built with ${compiler}` }
-      : { name: "reference", reason: `slow: the native core did not build with ${compiler}; run node native/build.mjs to see why` };
+      : withoutNative(root, `the native core did not build with ${compiler}; run node native/build.mjs to see why`);
   if (hasMpi) buildMpi(root, say, compiler);
   writeFileSync(record, JSON.stringify({ inputs, backend }));
   return backend;

@@ -32,7 +32,7 @@ export interface CommandLine {
 export function compileCommandLine(): CommandLine {
   const folder = mkdtempSync(join(tmpdir(), "frugal-command-line-"));
   cpSync(join(root, "bin"), join(folder, "bin"), { recursive: true });
-  for (const name of ["native", "node_modules", "package.json"]) symlinkSync(join(root, name), join(folder, name));
+  for (const name of ["models", "native", "node_modules", "package.json", "wasm"]) symlinkSync(join(root, name), join(folder, name));
   const options = {
     rootDir: join(root, "src"),
     outDir: join(folder, "dist"),

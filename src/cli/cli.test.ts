@@ -331,7 +331,7 @@ describe("usage", () => {
     const { stdout } = await frugal.run(["--help"]);
     const commands = [...stdout.matchAll(/^ {2}(\w+) {2,}/gm)].map(([, name]) => name!);
     expect(commands.join(" ")).toBe(
-      "run logits forward tokenize detokenize embed perplexity bench inspect serve merge quantize tune train pull",
+      "run logits forward tokenize detokenize embed perplexity bench inspect serve merge quantize tune train doctor pull",
     );
     for (const command of commands) {
       const help = await frugal.run([command, "--help"]);
@@ -364,9 +364,22 @@ describe("usage", () => {
     expect(stderr).toContain(message);
   });
 
+  test("--backend names who computes: each writes the same, and doctor lists them", async () => {
+    const text = async (backend: string): Promise<unknown> => {
+      const args = ["run", "stories", "Once upon a time", "--max-tokens", "8", "--temperature", "0", "--json", "--backend", backend];
+      return (JSON.parse((await frugal.run(args)).stdout) as { readonly text: string }).text;
+    };
+    expect(await text("wasm")).toBe(await text("reference"));
+    const { stdout } = await frugal.run(["doctor", "--quick", "--json"]);
+    const report = JSON.parse(stdout) as { readonly backends: readonly { readonly name: string; readonly runs: boolean }[] };
+    expect(report.backends.filter(({ runs }) => runs).map(({ name }) => name)).toContain("wasm");
+    const { stdout: told } = await frugal.run(["doctor", "--quick", "--backend", "reference"]);
+    expect(told).toContain("+ reference: ");
+    expect(told).not.toContain("+ wasm");
+  });
+
   test.each([
     [["run", "missing.gguf", "hi"], "missing.gguf: there is no such file"],
-    [["run", gguf, "hi", "--backend", "wasm"], "wasm is not built yet"],
     [["run", gguf, "hi", "--temperature", "-1", ...reference], "temperature is -1"],
     [["inspect", fileURLToPath(import.meta.url)], "not a kind of file that holds a model"],
     [["run", gguf, "hi", "--context", "100000000000"], "memory"],

@@ -57,7 +57,7 @@ export const commonOptions: readonly OptionSpec[] = [
   {
     name: "backend",
     value: { label: "NAME", kind: ["native", "wasm", "reference"] },
-    help: "native, wasm or reference (default: native where it is built)",
+    help: "native, wasm or reference (default: the first of these that runs here; frugal doctor says which)",
   },
   { name: "help", help: "show this help" },
 ];

@@ -25,5 +25,6 @@ export const commands: Readonly<Record<string, Entry>> = {
   quantize: { summary: "write a model in another storage format", load: async () => (await import("./commands/quantize.ts")).quantize },
   tune: { summary: "tune a model to examples", load: async () => (await import("./commands/tune.ts")).tune },
   train: { summary: "train a model by a recipe", load: async () => (await import("./commands/train.ts")).train },
+  doctor: { summary: "which backend runs here, and why", load: async () => (await import("./commands/doctor.ts")).doctor },
   pull: { summary: "download a model", load: async () => (await import("./commands/pull.ts")).pull },
 };

@@ -1,10 +1,10 @@
 /** The options that load a model, and the signal of ctrl-C. */
 import { setMaxListeners } from "node:events";
 import type { CacheFormat } from "../backends/backend.ts";
+import type { BackendName } from "../backends/choose.ts";
 import type { LoadOptions, ModelParts, StepLimits } from "../serving/load-parts.ts";
 import type { SpeculationMode } from "../serving/strategy.ts";
 import { printBytes } from "../tensor/byte-size.ts";
-import { FrugalError } from "../tensor/error.ts";
 import type { Given } from "./command.ts";
 import { hubSettings } from "./hub-settings.ts";
 import { progressLine } from "./output.ts";
@@ -30,8 +30,6 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: Openi
     ...loading
   } = more;
   const backend = given.text("backend");
-  if (backend === "wasm")
-    throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
   const context = given.number("context");
   const threads = given.number("threads");
   const cache = given.text("kv");
@@ -42,7 +40,7 @@ export async function openModelOf(given: Given, signal: AbortSignal, more: Openi
     onProgress: ({ stage, done, total }) =>
       progress.update(`${stage === "download" ? "downloading" : "loading"} ${printBytes(done)} of ${printBytes(total)}`),
     ...loading,
-    ...(backend === undefined ? {} : { backend: backend as "native" | "reference" }),
+    ...(backend === undefined ? {} : { backend: backend as BackendName }),
     ...(threads === undefined ? {} : { threads }),
     ...(context === undefined ? {} : { context }),
     ...(cache === undefined ? {} : { cache: cache.toUpperCase() as CacheFormat }),

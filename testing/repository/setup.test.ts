@@ -92,13 +92,15 @@ test("does not miss a package that is optional here", () => {
   expect(setup().output).not.toContain("installing");
 });
 
-test("without a compiler, without the native sources, or where the build fails: the reference backend, and why", () => {
-  expect(setup().output).toMatch(/backend: reference \(.*native\/build.mjs is missing/);
+test("without a compiler, without the native sources, or where the build fails: another backend, and why", () => {
+  expect(setup().output).toMatch(/backend: reference \(slow: native\/build.mjs is missing/);
+  write("wasm/frugal-simd.wasm", "");
+  expect(setup().output).toMatch(/backend: wasm \(native is faster: native\/build.mjs is missing/);
   write("native/build.mjs", "console.error('no such header'); process.exit(1);\n");
-  expect(setup().output).toMatch(/backend: reference \(.*no C\+\+ compiler found/);
+  expect(setup().output).toMatch(/backend: wasm \(.*no C\+\+ compiler found/);
   const failed = setup({ CXX: "some-compiler" });
   expect(failed.output).toContain("no such header");
-  expect(failed.output).toMatch(/backend: reference \(.*did not build with some-compiler/);
+  expect(failed.output).toMatch(/backend: wasm \(.*did not build with some-compiler/);
   expect(failed.status).toBe(0);
 });
 

@@ -1,6 +1,6 @@
 /** frugal train: what a recipe says. */
+import type { BackendName } from "../../backends/choose.ts";
 import { readWhole } from "../../formats/files.ts";
-import { FrugalError } from "../../tensor/error.ts";
 import { trainRecipe } from "../../techniques/train.ts";
 import { besideRecipe } from "../../training/recipe-data.ts";
 import { readRecipe } from "../../training/recipe.ts";
@@ -22,8 +22,6 @@ export const train: Command = {
   async run(given) {
     const [path] = given.arguments as readonly [string];
     const backend = given.text("backend");
-    if (backend === "wasm")
-      throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
     const recipe = readRecipe(path, await readWhole(path, largestRecipe));
     const out = given.text("out") ?? (recipe.out === undefined ? undefined : besideRecipe(path, recipe.out));
     if (out === undefined) throw new UsageError('train: --out is missing, and the recipe has no "out"; name the folder for the result');
@@ -31,7 +29,7 @@ export const train: Command = {
       trainRecipe(path, recipe, {
         out,
         resume: given.flag("resume"),
-        backend: backend as "native" | "reference" | undefined,
+        backend: backend as BackendName | undefined,
         threads: given.number("threads"),
         hub: hubSettings(),
         parallel,

@@ -1,5 +1,4 @@
 /** frugal tune: a model and examples to an adapter or a tuned model. */
-import { FrugalError } from "../../tensor/error.ts";
 import type { TrainingSettings } from "../../training/recipe.ts";
 import { scheduleKinds } from "../../training/schedules.ts";
 import type { TuningTechnique } from "../../training/technique.ts";
@@ -190,8 +189,6 @@ function jsonOrText(value: string): unknown {
 /** Only what was given: the rest is for `tune` to say. */
 function optionsOf(given: Given): TuneOptions {
   const backend = given.text("backend");
-  if (backend === "wasm")
-    throw new FrugalError("FRUGAL_UNSUPPORTED", "backend: wasm is not built yet; choose native or reference", { backend });
   if (given.text("method") !== preference && given.flag("beta"))
     throw new UsageError(`tune: --beta belongs to --method ${preference}; leave it out`);
   const settings: { readonly [Name in keyof TrainingSettings]: TrainingSettings[Name] | undefined } = {
