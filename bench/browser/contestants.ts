@@ -22,6 +22,11 @@ export interface Sample {
 
 export type Contestant = (page: Page, task: Task) => Promise<Sample>;
 
+/** What the server's page offers. */
+export interface Importing {
+  importModule(address: string): Promise<unknown>;
+}
+
 /** The types of what pages import: this file's own words, as the addresses are the server's. */
 interface FrugalPage {
   load(
@@ -40,8 +45,7 @@ interface FrugalPage {
 
 export const frugal: Contestant = (page, task) =>
   page.evaluate(async ({ model, threads, prompt, promptTokens, tokens, context }) => {
-    const address: string = "/frugal/frugal.js";
-    const { load } = (await import(address)) as FrugalPage;
+    const { load } = (await (globalThis as unknown as Importing).importModule("/frugal/frugal.js")) as FrugalPage;
     const blob = await (await fetch(model)).blob();
     const began = performance.now();
     const loaded = await load(new File([blob], "model.gguf"), { threads, context, sequences: 4, cacheTokens: 2 * context });
@@ -82,9 +86,7 @@ interface WllamaPage {
       options: object,
     ): {
       loadModel(blobs: Blob[], options: object): Promise<void>;
-      createCompletion(
-        options: object,
-      ): Promise<
+      createCompletion(options: object): Promise<
         AsyncIterable<{
           readonly usage?: { readonly prompt_tokens: number; readonly completion_tokens: number } | null;
           readonly timings?: { readonly prompt_n: number; readonly predicted_n: number };
@@ -99,8 +101,7 @@ interface WllamaPage {
 
 export const wllama: Contestant = (page, task) =>
   page.evaluate(async ({ model, threads, prompt, promptTokens, tokens, context }) => {
-    const address: string = "/wllama/esm/index.js";
-    const { Wllama } = (await import(address)) as WllamaPage;
+    const { Wllama } = (await (globalThis as unknown as Importing).importModule("/wllama/esm/index.js")) as WllamaPage;
     const blob = await (await fetch(model)).blob();
     const engine = new Wllama({ default: "/wllama/esm/wasm/wllama.wasm" }, { suppressNativeLog: true });
     const began = performance.now();
@@ -135,8 +136,7 @@ export const wllama: Contestant = (page, task) =>
 export const cutPrompt = (page: Page, model: string, text: string, tokens: number): Promise<string> =>
   page.evaluate(
     async (given) => {
-      const address: string = "/frugal/frugal.js";
-      const { load } = (await import(address)) as FrugalPage;
+      const { load } = (await (globalThis as unknown as Importing).importModule("/frugal/frugal.js")) as FrugalPage;
       const loaded = await load(new File([await (await fetch(given.model)).blob()], "model.gguf"), { context: 512 });
       const tokenizer = await loaded.tokenizer();
       const ids = await tokenizer.encode(given.text);

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
+import type { Importing } from "./contestants.ts";
 import { collectGarbage, inBrowser, renderersMegabytes } from "./chromium.ts";
 
 interface Model {
@@ -22,8 +23,7 @@ export async function coldFirstToken(origin: string): Promise<number> {
         const page = await context.newPage();
         await page.goto(origin);
         return page.evaluate(async () => {
-          const address: string = "/frugal/frugal.js";
-          const { load } = (await import(address)) as FrugalPage;
+          const { load } = (await (globalThis as unknown as Importing).importModule("/frugal/frugal.js")) as FrugalPage;
           const model = await load("stories");
           await model.generate("Once upon a time", { maxTokens: 1 });
           const seconds = performance.now() / 1000;
@@ -47,8 +47,7 @@ export const memoryAfterDispose = (origin: string, model: string, threads: numbe
     for (let i = 0; i < times; i++) {
       await page.evaluate(
         async (given) => {
-          const address: string = "/frugal/frugal.js";
-          const { load } = (await import(address)) as FrugalPage;
+          const { load } = (await (globalThis as unknown as Importing).importModule("/frugal/frugal.js")) as FrugalPage;
           // A file of this size is kept outside of the page's memory.
           const loaded = await load(new File([await (await fetch(given.model)).blob()], "model.gguf"), {
             threads: given.threads,

@@ -1,7 +1,6 @@
 /** Longer work that pages may ask the engine for: tuning the model that is loaded, and writing a model in another storage format. */
 import { blobSource } from "../formats/web/blob.ts";
 import type { FrugalModel } from "../serving/model.ts";
-import { tuningTechnique } from "../techniques/index.ts";
 import type { Examples, TuneOptions } from "../techniques/tune.ts";
 import { FrugalError } from "../tensor/error.ts";
 import type { TuningTechnique } from "../training/technique.ts";
@@ -23,7 +22,7 @@ export function workMethods(model: () => Promise<FrugalModel>, { open }: Pick<En
         throw new FrugalError("FRUGAL_BAD_ARGUMENT", `tune: there is no option ${other} in a browser; leave it out`, { option: other });
       const { tune } = await import("../techniques/tune.ts");
       const evaluation = given.evaluation === undefined ? {} : { evaluation: sourcesOf("evaluation", given.evaluation) };
-      const training = tune(await model(), sourcesOf("examples", examples), made(technique), { ...given, ...evaluation, signal });
+      const training = tune(await model(), sourcesOf("examples", examples), await made(technique), { ...given, ...evaluation, signal });
       for await (const progress of training) emit(progress);
       const { adapter, weights, ...result } = await training;
       const files = await adapter().catch((error: unknown) => {
@@ -48,8 +47,9 @@ export function workMethods(model: () => Promise<FrugalModel>, { open }: Pick<En
   };
 }
 
-function made(technique: unknown): TuningTechnique | undefined {
+async function made(technique: unknown): Promise<TuningTechnique | undefined> {
   if (technique === undefined) return undefined;
+  const { tuningTechnique } = await import("../techniques/index.ts");
   const { name, options } = object("tune", "the technique", technique);
   return tuningTechnique(text("tune", "the technique's name", name), object("tune", "the technique's options", options));
 }

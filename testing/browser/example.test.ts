@@ -1,4 +1,5 @@
 /** examples/browser as people meet it: it writes, stops, works without a network, and gets threads on hosts that send no headers. */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -127,6 +128,15 @@ describeInChromium("a plain page", (browser) => {
       routes: { "/strict.js": (_, response) => response.setHeader("content-type", "text/javascript").end(module) },
     });
     expect((await run(page)).description).toContain("wasm");
+  });
+
+  test("loads the modules that the bundle's budget counts, and no others", async () => {
+    const { page, site: server } = await browser.page({ html: plain, folders: { "/frugal/": bundle.path } });
+    await run(page);
+    const { text } = JSON.parse(readFileSync(`${bundle.path}/sizes.json`, "utf8")) as { text: { files: string[] } };
+    const loaded = server.requests.map((request) => /^GET \/frugal\/(.*\.js)$/.exec(request)?.[1]).filter((name) => name !== undefined);
+    expect(loaded.filter((name) => !text.files.includes(name))).toEqual([]);
+    expect(loaded).toContain("engine.js");
   });
 
   test("a cold page with a stored model", async () => {
