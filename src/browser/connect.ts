@@ -19,8 +19,12 @@ export type Connect = (onEnded: (error: Error) => void) => Promise<Link>;
 interface EngineWorker {
   /** The worker is sent these. */
   send(message: WorkerMessage | WorkerSettings, transfer: Transferable[]): void;
-  stop(): void;
+  /** Ends it once the engine has given everything back. */
+  stop(): Promise<void>;
 }
+
+/** Milliseconds for an engine to end its threads; then its worker is terminated as it is. */
+const endPatience = 3000;
 
 function startWorker(files: BrowserFiles, onCrash: (error: Error) => void): EngineWorker {
   // Written out, so that bundlers see what belongs to the page.
@@ -37,7 +41,18 @@ function startWorker(files: BrowserFiles, onCrash: (error: Error) => void): Engi
     crash(workerFailed(event.message, files));
   });
   worker.addEventListener("messageerror", () => crash(workerFailed("a message could not be read", files)));
-  return { send: (message, transfer) => worker.postMessage(message, transfer), stop: () => worker.terminate() };
+  const send: EngineWorker["send"] = (message, transfer) => worker.postMessage(message, transfer);
+  const stop = async (): Promise<void> => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      worker.addEventListener("message", () => resolve());
+      timer = setTimeout(resolve, endPatience);
+      send({ type: "stop" }, []);
+    });
+    clearTimeout(timer);
+    worker.terminate();
+  };
+  return { send, stop };
 }
 
 function workerFailed(message: string | undefined, { engine = "engine.js" }: BrowserFiles): FrugalError {
@@ -75,7 +90,7 @@ export const connectOwn =
       caller,
       async close(reason) {
         caller.close(reason);
-        worker.stop();
+        await worker.stop();
       },
     };
   };

@@ -39,6 +39,7 @@ function onMessage({ data }: MessageEvent): void {
       engine.serve(message.port, () => tabs.delete(message.tab)),
     );
   } else if (message.type === "gone") void tabs.get(message.tab)?.end();
+  else void engine.dispose().finally(() => postMessage("stopped"));
 }
 
 globalThis.onmessage = onMessage;

@@ -52,6 +52,8 @@ export interface PageEngine {
 export function createPageEngine(surroundings: EngineSurroundings): PageEngine {
   let loading: Loading | undefined;
   const answerers = new Set<Answerer>();
+  /** Models that are being given up. */
+  const releasing = new Set<Promise<void>>();
 
   function start(key: string, source: SourceRecord, options: SentLoadOptions): Loading {
     const controller = new AbortController();
@@ -137,7 +139,10 @@ export function createPageEngine(surroundings: EngineSurroundings): PageEngine {
           void held.model
             .then((model) => Promise.allSettled([...state.adapters].map((name) => model.adapters.unload(name))))
             .catch(() => undefined);
-          void release(held).catch(() => undefined);
+          const released = release(held)
+            .catch(() => undefined)
+            .finally(() => releasing.delete(released));
+          releasing.add(released);
         }
         onEnd?.();
       });
@@ -146,6 +151,7 @@ export function createPageEngine(surroundings: EngineSurroundings): PageEngine {
     },
     async dispose() {
       await Promise.all([...answerers].map((answerer) => answerer.end()));
+      await Promise.all(releasing);
     },
   };
 }

@@ -29,7 +29,9 @@ export type HubMessage =
 /** To the engine's worker, from a tab or from here. */
 export type WorkerMessage =
   | { readonly type: "serve"; readonly tab: string; readonly port: MessagePort }
-  | { readonly type: "gone"; readonly tab: string };
+  | { readonly type: "gone"; readonly tab: string }
+  /** From its own page: nobody needs the engine any more. It answers when its threads have ended. */
+  | { readonly type: "stop" };
 
 interface Group {
   readonly name: string;

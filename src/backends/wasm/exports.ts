@@ -30,6 +30,8 @@ export interface ThreadStart {
   readonly thread: number;
   /** Where its stack begins; it grows downwards. */
   readonly stack: number;
+  /** A word that is 1 when threads are to leave; behind it, for each thread, one for the place that it waits at. */
+  readonly leave: number;
 }
 
 export interface ThreadRequest {
@@ -38,8 +40,9 @@ export interface ThreadRequest {
   readonly words: readonly number[];
 }
 
-/** An answer to a request, or, without an id, that the thread is there. */
+/** An answer to a request, or, without an id, that the thread is there or has left the core. */
 export type ThreadAnswer =
   | { readonly ready: true }
+  | { readonly left: true }
   | { readonly id: number; readonly result: number }
   | { readonly id: number; readonly failure: string };

@@ -57,10 +57,13 @@ export async function startThreads(
     new Promise((resolve, reject) => {
       const room = exports.take(stackBytes);
       if (room === 0) return reject(new FrugalError("FRUGAL_OUT_OF_MEMORY", "wasm: no memory for another thread; ask for fewer threads"));
-      const begin: ThreadStart = { module, memory, model, thread, stack: room + stackBytes };
+      const begin: ThreadStart = { module, memory, model, thread, stack: room + stackBytes, leave };
       const handle = host.startThread(begin, {
         message(data) {
-          if ("ready" in (data as ThreadAnswer)) resolve();
+          if ("ready" in (data as ThreadAnswer)) {
+            if (thread > 0) inCore++;
+            resolve();
+          } else if ("left" in (data as ThreadAnswer)) inCore--;
           else answer(data as ThreadAnswer);
         },
         failure(reason) {
@@ -70,10 +73,26 @@ export async function startThreads(
       });
       started.push(handle);
     });
+  const leave = exports.take(4 * (threads + 1));
+  if (leave === 0) throw new FrugalError("FRUGAL_OUT_OF_MEMORY", "wasm: no memory for threads; close other pages");
+  new Int32Array(memory.buffer, leave, threads + 1).fill(0);
+  let inCore = 0;
+  /** Resolves when the threads beside the driver have left the core, or do not answer. */
+  const leaveCore = async (): Promise<void> => {
+    const all = new Int32Array(memory.buffer);
+    Atomics.store(all, leave >> 2, 1);
+    for (let tries = 0; inCore > 0 && tries < 100; tries++) {
+      // One that was about to wait is woken at the next try.
+      for (let thread = 1; thread < threads; thread++) Atomics.notify(all, Atomics.load(all, (leave >> 2) + 1 + thread) >> 2);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  };
   let drained: (() => void) | undefined;
   const end = async (): Promise<void> => {
-    if (lost === undefined && waiting.size > 0) await new Promise<void>((resolve) => (drained = resolve));
+    const isWhole = lost === undefined;
+    if (isWhole && waiting.size > 0) await new Promise<void>((resolve) => (drained = resolve));
     lost ??= new FrugalError("FRUGAL_DISPOSED", "wasm: the model was disposed; load it again");
+    if (isWhole) await leaveCore();
     await Promise.all(started.map((thread) => thread.end()));
   };
   try {
