@@ -248,8 +248,7 @@ describeInChromium("end to end", (browser) => {
       page.evaluate(
         async ([text, chosen]) => {
           const { model } = globalThis as unknown as { model: import("../../src/browser/index.ts").BrowserModel };
-          const write = async (): Promise<string> =>
-            (await model.generate(text, { maxTokens: 60, temperature: 0.8, seed: chosen })).text;
+          const write = async (): Promise<string> => (await model.generate(text, { maxTokens: 60, temperature: 0.8, seed: chosen })).text;
           // What is under way when its engine goes is told so, and may be asked again.
           return write().catch((error: unknown) => {
             if (!(error instanceof frugal.FrugalError) || error.code !== "FRUGAL_ENDED") throw error;
