@@ -79,7 +79,8 @@ function answer(hub: HubServer, name: string, files: readonly ServedFile[], requ
       : url.pathname.startsWith(`/api/models/${name}/tree/`)
         ? "tree"
         : "resolve";
-  const path = kind === "resolve" ? url.pathname.replace(`/${name}/resolve/${hub.commit}/`, "") : url.pathname.replace("/storage/", "");
+  const named = decodeURIComponent(url.pathname);
+  const path = kind === "resolve" ? named.replace(`/${name}/resolve/${hub.commit}/`, "") : named.replace("/storage/", "");
   const seen: SeenRequest = { kind, path, range: request.headers.range, authorization: request.headers.authorization };
   hub.seen.push(seen);
   const fault = hub.fault(seen);

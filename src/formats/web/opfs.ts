@@ -35,11 +35,10 @@ const TEXT_LIMIT = 64 << 20;
 
 /** Opens the place, or says why this browser has none: an insecure page, a private window, or an old browser. */
 export async function opfsPlace(folder = "frugal"): Promise<Place | { readonly reason: string }> {
-  // Old browsers and insecure pages lack what the types promise.
-  const { storage, locks } = navigator as Partial<Navigator>;
+  const { storage, locks } = browserHere();
   if (storage?.getDirectory === undefined)
     return { reason: "this page has no private file system (it needs HTTPS or localhost, and a browser from 2023 on)" };
-  const open = async (): Promise<FileSystemDirectoryHandle> => (await storage.getDirectory()).getDirectoryHandle(folder, { create: true });
+  const open = async (): Promise<FileSystemDirectoryHandle> => (await storage.getDirectory!()).getDirectoryHandle(folder, { create: true });
   try {
     await open();
   } catch (error) {
@@ -66,9 +65,13 @@ export async function opfsPlace(folder = "frugal"): Promise<Place | { readonly r
   };
 }
 
+/** Old browsers, insecure pages and other runtimes lack what the types promise. */
+export const browserHere = (): { readonly storage?: Partial<StorageManager>; readonly locks?: LockManager } =>
+  (globalThis as { navigator?: Navigator }).navigator ?? {};
+
 /** What the browser says of this site's storage; without an answer there is no limit to check. */
-export async function spaceOf(storage: Pick<StorageManager, "estimate">): Promise<Space> {
-  const { usage = 0, quota = Number.MAX_SAFE_INTEGER } = await storage.estimate();
+export async function spaceOf(storage: Partial<StorageManager>): Promise<Space> {
+  const { usage = 0, quota = Number.MAX_SAFE_INTEGER } = (await storage.estimate?.()) ?? {};
   return { usage, quota };
 }
 

@@ -7,7 +7,7 @@ import { checkOptions, wholeNumber } from "../../tensor/options.ts";
 import { checkedUrl } from "./address.ts";
 import { fetchInto, type FetchOptions, lockName, type StoredSource } from "./fetch.ts";
 import { memoryPlace } from "./memory.ts";
-import { opfsPlace, spaceOf } from "./opfs.ts";
+import { browserHere, opfsPlace, spaceOf } from "./opfs.ts";
 import { busy, type Place } from "./place.ts";
 import { lastUsed, readRecord, recordKeys, removeStored } from "./record.ts";
 
@@ -206,11 +206,11 @@ export interface StorageReport {
 /** How much is stored and how much more may be. */
 export async function storageReport(): Promise<StorageReport> {
   const { place, warning } = await openPlace();
-  const { storage } = navigator as Partial<Navigator>;
+  const { storage } = browserHere();
   const space = storage === undefined ? { usage: 0, quota: 0 } : await spaceOf(storage);
   return {
     ...space,
-    persisted: (await storage?.persisted()) ?? false,
+    persisted: (await storage?.persisted?.()) ?? false,
     stored: (await filesIn(place)).reduce((sum, { bytes }) => sum + bytes, 0),
     store: place.kind,
     ...(warning !== undefined && { warning }),
@@ -219,6 +219,6 @@ export async function storageReport(): Promise<StorageReport> {
 
 /** Asks the browser not to evict what is stored here. Only pages may ask, workers learn what was answered; it may ask the user, and may refuse. */
 export async function requestPersistence(): Promise<boolean> {
-  const { storage } = navigator as { storage?: Partial<StorageManager> };
+  const { storage } = browserHere();
   return (await (storage?.persist === undefined ? storage?.persisted?.() : storage.persist())) ?? false;
 }
