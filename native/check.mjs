@@ -114,7 +114,7 @@ function build(options, environment = {}) {
 async function emulate(set) {
   const [processor, names] = emulated[set];
   const words = ["-cpu", processor, join(built, "arm64/kernel-test"), ...names.split(" ").filter(Boolean)];
-  const options = { env: { ...process.env, FRUGAL_TEST_SET: set }, maxBuffer: 1 << 28, timeout: 240_000 };
+  const options = { env: { ...process.env, FRUGAL_TEST_SET: set }, maxBuffer: 1 << 28, timeout: 480_000 };
   try {
     return `${set} on ${processor}: ${(await promisify(execFile)("qemu-aarch64-static", words, options)).stdout.trim()}`;
   } catch ({ code, signal, stdout = "", stderr = "" }) {

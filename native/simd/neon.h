@@ -61,34 +61,43 @@ static inline I32 dot4(Bytes u, Bytes s, I32 sum) {
   const int8x16_t a = (int8x16_t)u, b = (int8x16_t)s;
   return (I32)vpadalq_s16((int32x4_t)sum, vpaddq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vmull_high_s8(a, b)));
 }
-// The products of q[j] with 4 activations, in 16 bits: the first two rows' and the last two's.
-struct Wide {
-  int16x8_t low, high;
-};
-template <bool first> static inline Wide multiply(Bytes q, int32x2_t four, [[maybe_unused]] Wide to) {
-  const int8x16_t w = (int8x16_t)q, y = vreinterpretq_s8_s32(vdupq_lane_s32(four, 0));
-  if constexpr (first) return {vmull_s8(vget_low_s8(w), vget_low_s8(y)), vmull_high_s8(w, y)};
-  else return {vmlal_s8(to.low, vget_low_s8(w), vget_low_s8(y)), vmlal_high_s8(to.high, w, y)};
-}
-static inline int32x2_t load_four(const int8_t* a) {
+// The 4 bytes at a, over and over.
+static inline int8x16_t splat_four(const int8_t* a) {
   int32_t y;
   memcpy(&y, a, 4);
-  return vdup_n_s32(y);
+  return vreinterpretq_s8_s32(vdupq_n_s32(y));
+}
+// The products of n vectors in 16 bits: of the first two rows, and of the last two.
+struct Products {
+  int16x8_t first, last;
+};
+template <int n> static inline Products multiply(const Bytes* q, const int8_t* a) {
+  const int8x16_t w = (int8x16_t)q[0], y = splat_four(a);
+  Products sums{vmull_s8(vget_low_s8(w), vget_low_s8(y)), vmull_high_s8(w, y)};
+#pragma GCC unroll 8
+  for (int j = 1; j < n; ++j) {
+    const int8x16_t more = (int8x16_t)q[j], by = splat_four(a + 4 * j);
+    sums.first = vmlal_s8(sums.first, vget_low_s8(more), vget_low_s8(by));
+    sums.last = vmlal_high_s8(sums.last, more, by);
+  }
+  return sums;
 }
 // A sum must stay below 2^15: (2^bits - 1) * 127 each, or 128 * 127 of signed bytes.
 template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a, I32 init) {
   constexpr int room = bits <= 5 ? 8 : bits == 6 ? 4 : 2, step = room < n ? room : n;
-  int32x4_t low = vdupq_n_s32(0), high = low;
+  if constexpr (bits <= 4) {
+    const Products sums = multiply<n>(q, a);
+    return (I32)vpadalq_s16((int32x4_t)init, vpaddq_s16(sums.first, sums.last));
+  } else {
+    int32x4_t first = vdupq_n_s32(0), last = first;
 #pragma GCC unroll 4
-  for (int j = 0; j < n; j += step) {
-    Wide sums = multiply<true>(q[j], load_four(a + 4 * j), {});
-#pragma GCC unroll 8
-    for (int i = 1; i < step; ++i) sums = multiply<false>(q[j + i], load_four(a + 4 * (j + i)), sums);
-    if constexpr (bits <= 4) return (I32)vpadalq_s16((int32x4_t)init, vpaddq_s16(sums.low, sums.high));
-    low = vpadalq_s16(low, sums.low);
-    high = vpadalq_s16(high, sums.high);
+    for (int j = 0; j < n; j += step) {
+      const Products sums = multiply<step>(q + j, a + 4 * j);
+      first = vpadalq_s16(first, sums.first);
+      last = vpadalq_s16(last, sums.last);
+    }
+    return init + (I32)vpaddq_s32(first, last);
   }
-  return init + (I32)vpaddq_s32(low, high);
 }
 #endif
 
