@@ -1,5 +1,5 @@
 // npm run check: every check of the project, to the end even where one fails. The last line is `N passed, N failed`.
-// npm run check -- --native adds the native core's sanitizer run and schemathesis on the server's API, as continuous integration does.
+// npm run check -- --native adds the native core's sanitizer run, schemathesis on the server's API and installs in other runtimes, as continuous integration does.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,6 +18,7 @@ const checks = [
     ? [
         { name: "native sanitizers", script: "test:native" },
         { name: "the server's API", script: "test:api" },
+        { name: "installs in Node, Bun and Deno", script: "test:runtimes" },
       ]
     : []),
   {

@@ -41,7 +41,7 @@ const documents = [
   ...readdirSync(join(root, "docs/decisions")).map((name) => `docs/decisions/${name}`),
 ];
 const { scripts } = JSON.parse(read("package.json")) as { scripts: object };
-const builtFolders = ["node_modules", "dist", "coverage"];
+const builtFolders = ["node_modules", "dist", "dist-packages", "coverage"];
 
 test("a dead link, an unknown script and a missing folder are found", () => {
   expect(deadLinks("[a](README.md) [b](no/such.md#part) [c](https://example.org)", "")).toEqual(["no/such.md"]);
