@@ -111,7 +111,7 @@ describeInChromium("frugal/browser", (browser) => {
         };
       }, prompt);
       expect(ended).toMatchObject({ name: "mine.gguf", code: expect.stringMatching(/^(FRUGAL_DISPOSED|AbortError)$/) as string });
-      await expect.poll(() => page.workers().length, { timeout: 10_000 }).toBe(0);
+      await expect.poll(() => page.workers().length, { timeout: 25_000 }).toBe(0);
       expect(await page.evaluate(writes, "once")).toHaveLength(4);
     }, 60_000);
 
@@ -198,7 +198,7 @@ describeInChromium("frugal/browser", (browser) => {
       // The engine lives on in the tab that is done with it.
       expect(await other.evaluate(writes, "held")).toEqual(both[0]);
       await other.evaluate(() => window.model.dispose());
-      await expect.poll(() => host.workers().length, { timeout: 10_000 }).toBe(0);
+      await expect.poll(() => host.workers().length, { timeout: 25_000 }).toBe(0);
     }, 60_000);
 
     test("when the host's tab is closed the others' runs end with what happened, and their next call takes over", async () => {
