@@ -65,7 +65,8 @@ function gather(sources: readonly RowSource[]): Gathered {
   const gathered: Gathered = { paths: [], numbers: [], memory: [] };
   const { paths, numbers, memory } = gathered;
   for (const { matrix, rows, rowBytes, from } of sources) {
-    const path = "source" in from ? from.source.path : undefined;
+    // What lies in an archive of Electron's, JavaScript alone can read.
+    const path = "source" in from && !/\.asar[\\/]/.test(from.source.path ?? "") ? from.source.path : undefined;
     if ("source" in from && path !== undefined) {
       let index = paths.indexOf(path);
       if (index < 0) index = paths.push(path) - 1;
