@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { load } from "../../serving/model.ts";
-import { createNativeBackend } from "./backend.ts";
+import { load } from "../src/serving/model.ts";
+import { createNativeBackend } from "../src/backends/native/backend.ts";
 
 const made = createNativeBackend({ threads: 1 });
 
 test.skipIf("reason" in made)("a model under NAME.asar writes what it writes elsewhere", async () => {
   const folder = mkdtempSync(join(tmpdir(), "frugal-archive-"));
-  const stories = fileURLToPath(new URL("../../../models/stories/stories.gguf", import.meta.url));
+  const stories = fileURLToPath(new URL("../models/stories/stories.gguf", import.meta.url));
   mkdirSync(join(folder, "app.asar"));
   cpSync(stories, join(folder, "app.asar/stories.gguf"));
   const texts: string[] = [];
