@@ -17,7 +17,7 @@ const stackBytes = 1 << 18;
 const modules = { "frugal-simd.wasm": [], "frugal-relaxed.wasm": ["-mrelaxed-simd"] };
 const libraries = ["/usr/lib/llvm-16/include/wasm32-wasi/c++/v1"];
 const flags = [
-  ..."--target=wasm32-wasi --sysroot=/usr -std=c++20 -O3 -msimd128 -mbulk-memory -matomics".split(" "),
+  ..."--target=wasm32-wasi --sysroot=/usr -std=c++20 -msimd128 -mbulk-memory -matomics".split(" "),
   ..."-fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-math-errno -ffp-contract=off -fvisibility=hidden".split(" "),
   ..."-Wall -Wextra -Werror -DFRUGAL_ISA=portable".split(" "),
   ...libraries.flatMap((path) => ["-isystem", path]),
@@ -34,11 +34,14 @@ const linking = [
 // Where system calls and threads of the system stand, native/wasm/ has a file of the same name.
 const ofTheSystem = new Set(["runtime/pool.cpp", "runtime/memory.cpp", "runtime/fill.cpp", "runtime/calibrate.cpp"]);
 
+// Where time is spent. They are compiled as one, so that what their headers define is there once; everything else is made small.
+const fast = "attention attention-gradient coarse gemm loss low-rank map matmul norm quantize".split(" ").map((name) => `kernels/${name}.cpp`);
+
 const sources = ["kernels", "runtime", "wasm"].flatMap((folder) =>
   readdirSync(join(root, folder))
     .filter((file) => file.endsWith(".cpp"))
     .map((file) => `${folder}/${file}`)
-    .filter((file) => !ofTheSystem.has(file))
+    .filter((file) => !ofTheSystem.has(file) && !fast.includes(file))
     .sort(),
 );
 
@@ -70,12 +73,15 @@ try {
 async function build(name, more) {
   const folder = join(scratch, name);
   mkdirSync(folder);
-  const objects = sources.map((file) => join(folder, `${file.replace(/\W/g, "_")}.o`));
-  const waiting = sources.map((file, i) => [file, objects[i]]).reverse();
+  const together = join(folder, "fast.cpp");
+  writeFileSync(together, fast.map((file) => `#include "${join(root, file)}"\n`).join(""));
+  const units = [[together, "-O2"], ...sources.map((file) => [join(root, file), "-Os"])];
+  const objects = units.map((_, i) => join(folder, `${i}.o`));
+  const waiting = units.map(([file, level], i) => [file, level, objects[i]]).reverse();
   await Promise.all(
     Array.from({ length: availableParallelism() }, async () => {
       for (let next = waiting.pop(); next; next = waiting.pop())
-        await run(compiler, [...flags, ...more, "-c", join(root, next[0]), "-o", next[1]]);
+        await run(compiler, [...flags, next[1], ...more, "-c", next[0], "-o", next[2]]);
     }),
   );
   const target = join(folder, name);

@@ -12,8 +12,17 @@ namespace frugal::FRUGAL_ISA {
 // out[i][0..15], i < M: the products of one group.
 using Product = void (*)(const Matrix& w, int64_t group, const float* x, const Activations& a, int64_t m, float* out);
 
+template <Layout L> [[gnu::noinline]] static void coded_many(const Matrix& w, int64_t group, const Activations& a, int64_t m, int rows,
+                                                             float* out, const int8_t* table) {
+  for (int lane = 0; lane < kGroupRows; lane += kLanes) {
+    F32 acc[16];
+    tile_of_many<L>(w.group(group), w.group_scales(group), table, a, m, rows, lane, acc);
+    for (int i = 0; i < rows; ++i) store(out + i * kGroupRows + lane, acc[i]);
+  }
+}
 template <Layout L, int M>
 static void coded(const Matrix& w, int64_t group, const float*, const Activations& a, int64_t m, float* out, const int8_t* table) {
+  if constexpr (M > 1 && kRegisters == 16) return coded_many<L>(w, group, a, m, M, out, table);
   constexpr int chunks = M == 1 ? kGroupRows / kLanes : 1;
   for (int lane = 0; lane < kGroupRows; lane += chunks * kLanes) {
     F32 acc[chunks][M];
@@ -32,10 +41,10 @@ template <int type, int M> static void floats(const Matrix& w, int64_t group, co
   }
 }
 
-// Rows a tile takes: as many as the registers hold beside the 8 code vectors.
+// Rows a tile takes: as many as the registers hold beside the 8 code vectors, or, where those are few, memory.
 constexpr int kTileSizes[] = {16, 8, 4, 2, 1};
 constexpr bool is_float(int type) { return type == 0 || type == 1 || type == 30; }
-constexpr int largest_tile(int type) { return kRegisters == 32 ? (is_float(type) ? 8 : 16) : 4; }
+constexpr int largest_tile(int type) { return !is_float(type) ? 16 : kRegisters == 32 ? 8 : 4; }
 
 #define ROWS(M) (largest_tile(type) >= M ? &product<type, M> : nullptr)
 template <int type, int M>

@@ -33,6 +33,17 @@ template <Layout L> static inline void planes(const uint32_t (*rows)[kGroupRows]
   memcpy(block, out, sizeof out);
 }
 
+// One scale, as it is stored, to its place in a column.
+static inline void put_scale(uint8_t* column, int row, const uint16_t* half) {
+  if constexpr (kScaleBytes == 4) {
+    const uint16_t lanes[kLanes] = {*half};
+    const float scale = load_half(lanes)[0];
+    memcpy(column + 4 * row, &scale, 4);
+  } else {
+    memcpy(column + 2 * row, half, 2);
+  }
+}
+
 template <Layout L, int block_inputs, int block_bytes, void (*unpack)(const uint8_t*, Codes&)>
 static void pack_group(const uint8_t* rows, size_t stride, int count, int64_t inputs, uint8_t* code_area, uint8_t* scales) {
   constexpr int subs = 32 / L.sub_block, columns = L.minimum ? 2 : 1, parts = block_inputs / 32;
@@ -47,10 +58,10 @@ static void pack_group(const uint8_t* rows, size_t stride, int count, int64_t in
       for (int j = 0; j < 8 * parts; ++j) word[j][r] = c.word[j];
       if constexpr (L.scale == ScaleKind::super) {
         uint8_t* super = scales + b / 8 * L.scale_bytes();
-        memcpy(super + 2 * r, &c.scale[0], 2);
-        if constexpr (L.minimum) memcpy(super + 32 + 2 * r, &c.minimum[0], 2);
+        put_scale(super, r, &c.scale[0]);
+        if constexpr (L.minimum) put_scale(super + kScaleColumn, r, &c.minimum[0]);
         for (int s = 0; s < 8 * subs; ++s) {
-          uint8_t* bytes = super + columns * 32 + s * columns * 16;
+          uint8_t* bytes = super + columns * kScaleColumn + s * columns * 16;
           bytes[r] = c.sub_scale[s];
           if constexpr (L.minimum) bytes[16 + r] = c.sub_minimum[s];
         }
@@ -60,8 +71,8 @@ static void pack_group(const uint8_t* rows, size_t stride, int count, int64_t in
           if constexpr (L.scale == ScaleKind::exponent) {
             at[r] = c.sub_scale[part];
           } else {
-            memcpy(at + 2 * r, &c.scale[part], 2);
-            if constexpr (L.minimum) memcpy(at + 32 + 2 * r, &c.minimum[part], 2);
+            put_scale(at, r, &c.scale[part]);
+            if constexpr (L.minimum) put_scale(at + kScaleColumn, r, &c.minimum[part]);
           }
         }
       }

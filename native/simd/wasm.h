@@ -1,5 +1,6 @@
 // WebAssembly SIMD: 4 lanes. Relaxed SIMD, where the engine has it, adds one-rounding `fma` and products of bytes; both are compiled.
 #pragma once
+#include <wasm_simd128.h>
 
 namespace frugal::FRUGAL_ISA {
 
@@ -20,13 +21,10 @@ template <int n> static inline F32 swapped(F32 v) { return __builtin_shufflevect
 
 // By exponent arithmetic: 2^112 makes a normal number, and a tiny one, of the bits moved into place; infinity and NaN stay.
 static inline F32 load_half(const uint16_t* p) {
-  typedef uint16_t Four __attribute__((vector_size(8)));
-  Four halves;
-  memcpy(&halves, p, sizeof halves);
-  const U32 h = __builtin_convertvector(halves, U32);
+  const U32 h = (U32)wasm_u32x4_load16x4(p);
   const U32 magnitude = h & 0x7fff;
   const F32 scaled = (F32)(magnitude << 13) * (F32{} + 0x1p112f);
-  return (F32)((U32)scaled | (h & 0x8000) << 16 | ((U32)(magnitude > 0x7bff) & 0x7f800000));
+  return (F32)((U32)scaled | (h & 0x8000) << 16 | ((U32)(scaled > 65504.0f) & 0x7f800000));
 }
 // To nearest even; as float_to_half of portable.h, lane by lane.
 static inline void store_half(uint16_t* p, F32 v) {
@@ -42,22 +40,14 @@ static inline void store_half(uint16_t* p, F32 v) {
   memcpy(p, &narrow, sizeof narrow);
 }
 static inline F32 load_bfloat(const uint16_t* p) {
-  typedef uint16_t Four __attribute__((vector_size(8)));
-  Four v;
-  memcpy(&v, p, sizeof v);
-  return (F32)(__builtin_convertvector(v, U32) << 16);
+  return (F32)((U32)wasm_u32x4_load16x4(p) << 16);
 }
+// By two steps of widening; of one the compiler makes shuffles of bytes.
 static inline I32 load_u8(const uint8_t* p) {
-  typedef uint8_t Four __attribute__((vector_size(4)));
-  Four v;
-  memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, I32);
+  return (I32)wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p)));
 }
 static inline I32 load_s8(const int8_t* p) {
-  typedef int8_t Four __attribute__((vector_size(4)));
-  Four v;
-  memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, I32);
+  return (I32)wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p)));
 }
 static inline Bytes splat_byte(uint8_t v) { return Bytes{} + v; }
 template <int n> static inline Bytes shift_right(Bytes v) { return (Bytes)((Words16)v >> n); }
@@ -107,7 +97,9 @@ template <int bits, int n> static inline I32 dot(const Bytes* q, const int8_t* a
   if constexpr (bits == 8) {
 #pragma GCC unroll 8
     for (int j = 0; j < n; ++j) {
-      const SignedBytes w = (SignedBytes)q[j], negative = w < 0, x = broadcast4(a + 4 * j);
+      SignedBytes zero = {};
+      asm("" : "+r"(zero));  // else the compiler shifts by 7, which engines do in five instructions
+      const SignedBytes w = (SignedBytes)q[j], negative = w < zero, x = broadcast4(a + 4 * j);
       sum += widen_pairs(pairs((x ^ negative) - negative, (Bytes)__builtin_elementwise_abs(w)));
     }
   } else {
