@@ -19,12 +19,20 @@ const layers = [
 const tests = "*.test.ts";
 // Where the operating system may be seen: everything else also runs in browsers.
 const rankFiles = ["src/training/collectives/workers.ts", "src/training/collectives/mpi.ts"];
-const systemFiles = ["src/backends/native/**", "src/backends/wasm/node.ts", "src/formats/files.ts", ...rankFiles, "src/cli/**", "src/server/**"];
+const systemFiles = [
+  "src/backends/native/**",
+  "src/backends/wasm/node.ts",
+  "src/formats/files.ts",
+  ...rankFiles,
+  "src/cli/**",
+  "src/server/**",
+];
 const systemGlobals = ["process", "Buffer", "require", "module", "__dirname", "__filename", "global", "setImmediate"];
 
 const systemImports = {
   regex: "^node:",
-  message: "only backends/native, backends/wasm/node.ts, formats/files.ts, training/collectives (workers.ts, mpi.ts), server and cli may import node: modules",
+  message:
+    "only backends/native, backends/wasm/node.ts, formats/files.ts, training/collectives (workers.ts, mpi.ts), server and cli may import node: modules",
 };
 const outsideImports = (up) => ({ regex: `^${up}\\.\\./`, message: "src may not import from outside src; only tests import testing/" });
 const publicImports = (up) => ({ regex: `^${up}[^/]+\\.ts$`, message: "the public API stands above every layer; import the layer itself" });

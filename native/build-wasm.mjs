@@ -35,7 +35,9 @@ const linking = [
 const ofTheSystem = new Set(["runtime/pool.cpp", "runtime/memory.cpp", "runtime/fill.cpp", "runtime/calibrate.cpp"]);
 
 // Where time is spent. They are compiled as one, so that what their headers define is there once; everything else is made small.
-const fast = "attention attention-gradient coarse gemm loss low-rank map matmul norm quantize".split(" ").map((name) => `kernels/${name}.cpp`);
+const fast = "attention attention-gradient coarse gemm loss low-rank map matmul norm quantize"
+  .split(" ")
+  .map((name) => `kernels/${name}.cpp`);
 
 const sources = ["kernels", "runtime", "wasm"].flatMap((folder) =>
   readdirSync(join(root, folder))
@@ -56,7 +58,10 @@ try {
     flags: flags.filter((flag) => !flag.startsWith("-ffile-prefix-map")),
     linking,
     modules: Object.fromEntries(
-      Object.entries(built).map(([name, bytes]) => [name, { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") }]),
+      Object.entries(built).map(([name, bytes]) => [
+        name,
+        { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") },
+      ]),
     ),
   };
   if (process.argv.includes("--check")) check(built, record);
@@ -64,7 +69,11 @@ try {
     mkdirSync(output, { recursive: true });
     for (const [name, bytes] of Object.entries(built)) writeFileSync(join(output, name), bytes);
     writeFileSync(join(output, "build.json"), `${JSON.stringify(record, null, 2)}\n`);
-    console.log(`wasm: ${Object.entries(built).map(([name, { length }]) => `${name} ${length} bytes`).join(", ")}`);
+    console.log(
+      `wasm: ${Object.entries(built)
+        .map(([name, { length }]) => `${name} ${length} bytes`)
+        .join(", ")}`,
+    );
   }
 } finally {
   if (!process.env.KEEP) rmSync(scratch, { recursive: true, force: true });
@@ -94,8 +103,10 @@ function check(built, record) {
   const different = Object.keys(modules).filter(
     (name) => !existsSync(join(output, name)) || !readFileSync(join(output, name)).equals(built[name]),
   );
-  if (different.length > 0) stop(`${different.join(" and ")} differ from what these sources give; run node native/build-wasm.mjs and commit wasm/`);
-  if (committed !== `${JSON.stringify(record, null, 2)}\n`) stop("wasm/build.json tells of other tools or flags; run node native/build-wasm.mjs");
+  if (different.length > 0)
+    stop(`${different.join(" and ")} differ from what these sources give; run node native/build-wasm.mjs and commit wasm/`);
+  if (committed !== `${JSON.stringify(record, null, 2)}\n`)
+    stop("wasm/build.json tells of other tools or flags; run node native/build-wasm.mjs");
   console.log(`wasm: ${Object.keys(modules).join(" and ")} are what the sources give`);
 }
 

@@ -39,9 +39,7 @@ static inline void store_half(uint16_t* p, F32 v) {
   const Four narrow = __builtin_convertvector(half | sign, Four);
   memcpy(p, &narrow, sizeof narrow);
 }
-static inline F32 load_bfloat(const uint16_t* p) {
-  return (F32)((U32)wasm_u32x4_load16x4(p) << 16);
-}
+static inline F32 load_bfloat(const uint16_t* p) { return (F32)((U32)wasm_u32x4_load16x4(p) << 16); }
 // By two steps of widening; of one the compiler makes shuffles of bytes.
 static inline I32 load_u8(const uint8_t* p) {
   return (I32)wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p)));
