@@ -6,7 +6,14 @@ const withVectors = (...instruction: number[]): Uint8Array<ArrayBuffer> => {
   const body = [0x00, ...zero, ...zero, ...zero, ...instruction, 0x1a, 0x0b];
   const section = (id: number, content: number[]): number[] => [id, content.length, ...content];
   return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    0x00,
+    0x61,
+    0x73,
+    0x6d,
+    0x01,
+    0x00,
+    0x00,
+    0x00,
     ...section(1, [1, 0x60, 0, 0]),
     ...section(3, [1, 0]),
     ...section(10, [1, body.length, ...body]),
