@@ -4,6 +4,7 @@
 //   gcc          the same sources compile without a warning with g++, and its kernels pass the tests
 //   symbols      no function is merged across instruction sets, whichever compiler built them
 //   arm64        the same tests built for 64-bit ARM, under emulation of a processor for each kernel set
+//   wasm         the WebAssembly modules of wasm/ are, byte by byte, what the sources give
 //   fuzz         programs and stored blocks of any bytes, for FRUGAL_FUZZ_SECONDS (60 in continuous integration, else 5)
 // node native/check.mjs PART... runs only those.
 import { execFile, spawnSync } from "node:child_process";
@@ -58,6 +59,13 @@ const parts = {
     const shared = sharedSymbols(join(built, "arm64"));
     if (shared.length > 0) throw new Error(`merged across instruction sets:\n${shared.join("\n")}`);
     return (await Promise.all(Object.keys(emulated).map(emulate))).join("; ");
+  },
+  wasm() {
+    // The libraries' version is the compiler's: another makes other bytes.
+    const needed = ["/usr/lib/llvm-16/include/wasm32-wasi/c++/v1/vector", "/usr/include/wasm32-wasi/stdlib.h"];
+    if (!has("clang++-16") || !has("wasm-ld-16") || !needed.every(existsSync))
+      throw new Missing("clang-16, lld-16, wasi-libc and libc++-16-dev-wasm32 are not all installed");
+    return run(process.execPath, [join(root, "build-wasm.mjs"), "--check"]);
   },
   fuzz() {
     needClang();

@@ -24,7 +24,7 @@ constexpr int kScaleColumn = kGroupRows * kScaleBytes;
 enum class ScaleKind : uint8_t {
   none,      // F32, F16, BF16
   half,      // an F16 for each sub-block
-  super,     // an F16 for 256 inputs times a byte for each sub-block
+  super,     // an F16 for 256 inputs times a signed byte for each sub-block
   exponent,  // 2^(byte - 128) for each sub-block
 };
 enum class CodeKind : uint8_t {
@@ -37,8 +37,7 @@ struct Layout {
   int bits;
   int sub_block;  // inputs that share a scale: 16 or 32
   ScaleKind scale;
-  bool signed_scale;  // of `super`
-  bool minimum;       // value = scale * code - minimum
+  bool minimum;  // value = scale * code - minimum
   int zero_shift;
   CodeKind codes;
 
@@ -63,23 +62,23 @@ struct Layout {
 
 // The layouts. Formats that differ only in how a file spells them share one.
 namespace layouts {
-constexpr Layout f32{32, 32, ScaleKind::none, false, false, -1, CodeKind::offset};
-constexpr Layout f16{16, 32, ScaleKind::none, false, false, -1, CodeKind::offset};
-constexpr Layout bf16{16, 32, ScaleKind::none, false, false, -1, CodeKind::offset};
-constexpr Layout q8_0{8, 32, ScaleKind::half, false, false, -1, CodeKind::signed_byte};
-constexpr Layout q4_0{4, 32, ScaleKind::half, false, false, 3, CodeKind::offset};
-constexpr Layout q4_1{4, 32, ScaleKind::half, false, true, -1, CodeKind::offset};
-constexpr Layout q5_0{5, 32, ScaleKind::half, false, false, 4, CodeKind::offset};
-constexpr Layout q5_1{5, 32, ScaleKind::half, false, true, -1, CodeKind::offset};
-constexpr Layout q2_k{2, 16, ScaleKind::super, false, true, -1, CodeKind::offset};
-constexpr Layout q3_k{3, 16, ScaleKind::super, true, false, 2, CodeKind::offset};
-constexpr Layout q4_k{4, 32, ScaleKind::super, false, true, -1, CodeKind::offset};
-constexpr Layout q5_k{5, 32, ScaleKind::super, false, true, -1, CodeKind::offset};
-constexpr Layout q6_k{6, 16, ScaleKind::super, true, false, 5, CodeKind::offset};
-constexpr Layout iq4_nl{4, 32, ScaleKind::half, false, false, -1, CodeKind::table};
-constexpr Layout iq4_xs{4, 32, ScaleKind::super, true, false, -1, CodeKind::table};
-constexpr Layout mxfp4{4, 32, ScaleKind::exponent, false, false, -1, CodeKind::table};
-constexpr Layout tq{2, 32, ScaleKind::half, false, false, 0, CodeKind::offset};
+constexpr Layout f32{32, 32, ScaleKind::none, false, -1, CodeKind::offset};
+constexpr Layout f16{16, 32, ScaleKind::none, false, -1, CodeKind::offset};
+constexpr Layout bf16{16, 32, ScaleKind::none, false, -1, CodeKind::offset};
+constexpr Layout q8_0{8, 32, ScaleKind::half, false, -1, CodeKind::signed_byte};
+constexpr Layout q4_0{4, 32, ScaleKind::half, false, 3, CodeKind::offset};
+constexpr Layout q4_1{4, 32, ScaleKind::half, true, -1, CodeKind::offset};
+constexpr Layout q5_0{5, 32, ScaleKind::half, false, 4, CodeKind::offset};
+constexpr Layout q5_1{5, 32, ScaleKind::half, true, -1, CodeKind::offset};
+constexpr Layout q2_k{2, 16, ScaleKind::super, true, -1, CodeKind::offset};
+constexpr Layout q3_k{3, 16, ScaleKind::super, false, 2, CodeKind::offset};
+constexpr Layout q4_k{4, 32, ScaleKind::super, true, -1, CodeKind::offset};
+constexpr Layout q5_k{5, 32, ScaleKind::super, true, -1, CodeKind::offset};
+constexpr Layout q6_k{6, 16, ScaleKind::super, false, 5, CodeKind::offset};
+constexpr Layout iq4_nl{4, 32, ScaleKind::half, false, -1, CodeKind::table};
+constexpr Layout iq4_xs{4, 32, ScaleKind::super, false, -1, CodeKind::table};
+constexpr Layout mxfp4{4, 32, ScaleKind::exponent, false, -1, CodeKind::table};
+constexpr Layout tq{2, 32, ScaleKind::half, false, 0, CodeKind::offset};
 }  // namespace layouts
 
 // The sixteen values of the table formats.

@@ -7,7 +7,7 @@
 
 namespace frugal::FRUGAL_ISA {
 
-constexpr Layout kCoarse{2, 32, ScaleKind::none, false, false, -1, CodeKind::offset};
+constexpr Layout kCoarse{2, 32, ScaleKind::none, false, -1, CodeKind::offset};
 // Steps between levels that lose least of a Gaussian, in its standard deviations.
 constexpr float kGaussianStep = 0.9957f;
 

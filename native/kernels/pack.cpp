@@ -30,6 +30,13 @@ template <Layout L> static inline void planes(const uint32_t (*rows)[kGroupRows]
     for (int j = 0; j < 2; ++j)
       out[4 + j] = (word[4 * j] >> 4 & kPairs) | (word[4 * j + 1] >> 4 & kPairs) << 2 | (word[4 * j + 2] >> 4 & kPairs) << 4 |
                    (word[4 * j + 3] >> 4 & kPairs) << 6;
+#if defined(__wasm_relaxed_simd__)
+  // -128, which no quantiser writes, has no magnitude in 7 bits, so engines would multiply it as they like: it becomes -127.
+  if constexpr (L.codes == CodeKind::signed_byte) {
+    int8_t* codes = reinterpret_cast<int8_t*>(out);
+    for (size_t i = 0; i < sizeof out; ++i) codes[i] = codes[i] < -127 ? int8_t(-127) : codes[i];
+  }
+#endif
   memcpy(block, out, sizeof out);
 }
 

@@ -13,11 +13,6 @@ const changed = (name: string, cause: unknown): FrugalError =>
 
 /**
  * A source over a Blob or a File. Reading rejects with FRUGAL_BAD_FILE where a file was changed or removed after it was chosen.
- *
- * ```ts
- * const source = blobSource("notes.txt", new Blob(["text"]));
- * await source.read(0, 2); // the bytes of "te"
- * ```
  */
 export function blobSource(name: string, blob: Blob, unreadable: (name: string, cause: unknown) => FrugalError = changed): ByteSource {
   const byteLength = blob.size;

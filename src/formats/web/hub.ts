@@ -54,12 +54,6 @@ export function hubUrl(repository: string, path: string, options: { readonly end
  * Opens the model that `hf:owner/name` (configuration, tokenizer, safetensors) or `hf:owner/name:file` (one GGUF file with its parts)
  * names, after fetching what is not stored yet. When all is stored the network is not asked, unless with `refresh`. Errors as
  * `fetchStored`, and FRUGAL_NOT_FOUND for a repository or a file that is not there.
- *
- * ```ts
- * const model = await pullStored("hf:owner/name:model-Q4_K_M.gguf", { onProgress: ({ received, total }) => show(received / total) });
- * const [[path, source]] = model.files;
- * await model.close();
- * ```
  */
 export async function pullStored(name: string, options: PullStoredOptions = {}): Promise<StoredModel> {
   checkOptions("pullStored", options, [...storeOptionNames.filter((one) => one !== "headers"), "endpoint", "token", "revision"]);

@@ -52,12 +52,6 @@ export async function openPlace(store: "opfs" | "none" = "opfs"): Promise<Opened
  *
  * `url` may be relative to the page. Errors: FRUGAL_NETWORK, FRUGAL_NOT_FOUND, FRUGAL_NO_SPACE (with `needed` and `available`
  * bytes), FRUGAL_BAD_FILE (another hash or size), FRUGAL_BUSY, FRUGAL_BAD_ARGUMENT, or the signal's reason.
- *
- * ```ts
- * const source = await fetchStored("/models/small.gguf", { onProgress: (received, total) => show(received / total) });
- * const magic = await source.read(0, 4);
- * await source.close(); // until then nobody can delete it
- * ```
  */
 export async function fetchStored(url: string | URL, options: StoreOptions = {}): Promise<StoredSource> {
   checkOptions("fetchStored", options, [...storeOptionNames, "sha256", "byteLength"]);
