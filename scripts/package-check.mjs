@@ -10,7 +10,7 @@ import { pack } from "./pack.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Most bytes. The archive's: 6.7 MB in November 2026, of which the embedded model is 2.5 MB, once for Node and once for pages. */
+/** Most bytes. The archive's: 7.9 MB in November 2026, of which the embedded model is 2.5 MB, once for Node and once for pages. */
 export const budgets = { archive: 8_000_000, wasmModule: 400 * 1024, browserBundle: 150 * 1024 };
 
 /** What must be there, also on a machine without a compiler or a network. */

@@ -14,11 +14,7 @@ using Product = void (*)(const Matrix& w, int64_t group, const float* x, const A
 
 template <Layout L> [[gnu::noinline]] static void coded_many(const Matrix& w, int64_t group, const Activations& a, int64_t m, int rows,
                                                              float* out, const int8_t* table) {
-  for (int lane = 0; lane < kGroupRows; lane += kLanes) {
-    F32 acc[16];
-    tile_of_many<L>(w.group(group), w.group_scales(group), table, a, m, rows, lane, acc);
-    for (int i = 0; i < rows; ++i) store(out + i * kGroupRows + lane, acc[i]);
-  }
+  tile_of_many<L>(w.group(group), w.group_scales(group), table, a, m, rows, out);
 }
 template <Layout L, int M>
 static void coded(const Matrix& w, int64_t group, const float*, const Activations& a, int64_t m, float* out, const int8_t* table) {
