@@ -3,7 +3,6 @@
 // (thread 0 of the pool) may call them.
 #include <string.h>
 
-#include "../runtime/calibrate.h"
 #include "../runtime/dispatch.h"
 #include "../runtime/model.h"
 #include "heap.h"
@@ -15,10 +14,7 @@ using frugal::Model;
 using frugal::Outcome;
 
 // Room for inputs, outputs and stacks of threads; 0 where memory is short.
-EXPORT(take) void* take_room(size_t bytes) {
-  constexpr size_t most = size_t(1) << 30;
-  return bytes > most ? nullptr : frugal_take(64, bytes);
-}
+EXPORT(take) void* take_room(size_t bytes) { return frugal_take(64, bytes); }
 EXPORT(give) void give_room(void* room) { frugal_give(room); }
 
 EXPORT(create) Model* create(int threads) { return new Model(*frugal::choose_kernels(nullptr), threads); }

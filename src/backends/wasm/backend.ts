@@ -4,7 +4,7 @@ import type { Backend } from "../backend.ts";
 import { loadCore } from "../core/load.ts";
 import { createWasmCore } from "./core.ts";
 import { hasRelaxedSimd, hasSimd } from "./features.ts";
-import type { Host, WasmFiles } from "./host.ts";
+import type { Host, ModuleName, WasmFiles } from "./host.ts";
 
 export interface WasmOptions {
   /** Threads that compute together. Default: as many as this device has; one where memory can't be shared. */
@@ -15,11 +15,15 @@ export interface WasmOptions {
   readonly files?: WasmFiles;
 }
 
-/** The WebAssembly backend, or why this engine has none. Throws FRUGAL_BAD_ARGUMENT, FRUGAL_NOT_FOUND where a module is not there. */
+/**
+ * The WebAssembly backend, or why this engine has none. Rejects with FRUGAL_BAD_ARGUMENT, FRUGAL_NOT_FOUND where a module is not there,
+ * FRUGAL_BAD_FILE where it is none.
+ */
 export async function createWasmBackend(options: WasmOptions = {}): Promise<{ readonly backend: Backend } | { readonly reason: string }> {
   if (!hasSimd()) return { reason: "this engine's WebAssembly has no SIMD" };
   const host = await findHost(options.files ?? {});
-  host.enableRelaxed();
+  // Engines that have it by default may not know the flag, and complain.
+  if (!hasRelaxedSimd()) host.enableRelaxed();
   const relaxed = hasRelaxedSimd();
   const simd = options.simd ?? (relaxed ? "relaxed" : "baseline");
   if (simd !== "relaxed" && simd !== "baseline")
@@ -29,7 +33,7 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<{ re
   if (!Number.isInteger(threads) || threads < 1 || threads > 1024)
     throw new FrugalError("FRUGAL_BAD_ARGUMENT", `wasm: threads must be a whole number from 1 to 1024, got ${threads}`, { threads });
   const used = host.alone === undefined ? threads : 1;
-  const module = await host.compile(simd === "relaxed" ? "frugal-relaxed.wasm" : "frugal-simd.wasm");
+  const module = await compiled(host, simd === "relaxed" ? "frugal-relaxed.wasm" : "frugal-simd.wasm");
   const why = host.alone === undefined ? "" : ` (${host.alone})`;
   return {
     backend: {
@@ -38,6 +42,20 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<{ re
       load: async (graphs, weights, load) => loadCore(await createWasmCore(host, module, used), graphs, weights, load),
     },
   };
+}
+
+async function compiled(host: Host, name: ModuleName): Promise<WebAssembly.Module> {
+  try {
+    return await host.compile(name);
+  } catch (cause) {
+    if (!(cause instanceof WebAssembly.CompileError)) throw cause;
+    throw new FrugalError(
+      "FRUGAL_BAD_FILE",
+      `wasm: ${name} can't be compiled (${cause.message}); copy it from the package again, and let the page's policy allow 'wasm-unsafe-eval'`,
+      { file: name },
+      { cause },
+    );
+  }
 }
 
 async function findHost(files: WasmFiles): Promise<Host> {

@@ -9,6 +9,8 @@ import { startThreads } from "./threads.ts";
 /** What 32 bits address. */
 const mostPages = 65536;
 const pageBytes = 65536;
+/** For inputs and outputs of a run. */
+const largestRoom = 2 ** 30;
 
 /** A memory that may grow as far as this device lets it. */
 function createMemory(): { readonly memory: WebAssembly.Memory; readonly bytes: number } {
@@ -42,7 +44,8 @@ export async function createWasmCore(host: Host, module: WebAssembly.Module, thr
   const matrices: MatrixShape[] = [];
 
   const take = (bytes: number): number => {
-    const room = exports.take(bytes);
+    // What crosses has 32 bits: more would come there as little.
+    const room = bytes < largestRoom ? exports.take(bytes) : 0;
     if (room === 0)
       throw new FrugalError("FRUGAL_OUT_OF_MEMORY", `wasm: no memory for ${bytes} bytes; ask for a shorter context`, { needed: bytes });
     return room;
@@ -56,7 +59,7 @@ export async function createWasmCore(host: Host, module: WebAssembly.Module, thr
     let bytes = 0;
     const offsets = sizes.map((size) => {
       const at = bytes;
-      bytes += (size + 15) & ~15;
+      bytes += 16 * Math.ceil(size / 16);
       return at;
     });
     const room = take(Math.max(bytes, 16));

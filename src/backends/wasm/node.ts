@@ -1,9 +1,9 @@
 /** The WebAssembly core in Node, Bun and Deno: modules are files, threads are worker threads. */
-import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
+import { readWhole } from "../../formats/files.ts";
 import type { Host, WasmFiles } from "./host.ts";
 
 // Told from a folder that the command line's bundle shares.
@@ -12,6 +12,9 @@ const beside = {
   relaxed: new URL("../../../wasm/frugal-relaxed.wasm", import.meta.url),
   thread: new URL("../../../dist/backends/wasm/thread.js", import.meta.url),
 };
+
+/** Ours have less than half a megabyte. */
+const mostModuleBytes = 1 << 24;
 
 const placeOf = (file: string | URL): URL => (file instanceof URL ? file : file.includes("://") ? new URL(file) : pathToFileURL(file));
 
@@ -24,7 +27,10 @@ export function createHost(files: WasmFiles): Host {
       if (process.versions["bun"] === undefined && process.versions["deno"] === undefined)
         setFlagsFromString("--experimental-wasm-relaxed-simd");
     },
-    compile: async (name) => WebAssembly.compile(await readFile(placeOf(name === "frugal-simd.wasm" ? places.simd : places.relaxed))),
+    async compile(name) {
+      const place = placeOf(name === "frugal-simd.wasm" ? places.simd : places.relaxed);
+      return WebAssembly.compile(new Uint8Array(await readWhole(fileURLToPath(place), mostModuleBytes)));
+    },
     startThread(start, listener) {
       const worker = new Worker(placeOf(places.thread));
       let ended = false;
