@@ -234,6 +234,9 @@ describe("loading", () => {
     const texts = await Promise.all([one, other].map((model) => model.generate(prompt, { maxTokens: 4 })));
     expect(texts[0]!.ids).toEqual(texts[1]!.ids);
     await expect(page({ context: 64 })).rejects.toThrow(/the tabs of this group share .*name another group/);
+    const refusal = page({ context: 64, hub: { endpoint: "https://hub.test", token: "hf_secret" } });
+    await expect(refusal).rejects.toThrow(/hub\.test/);
+    await expect(refusal).rejects.not.toThrow(/hf_secret/);
   });
 
   test("an abort of one that waits leaves the others theirs; of all, ends it", async () => {

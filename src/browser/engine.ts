@@ -159,8 +159,12 @@ export function createPageEngine(surroundings: EngineSurroundings): PageEngine {
 const otherModel = (held: string, asked: string): FrugalError =>
   new FrugalError(
     "FRUGAL_BAD_ARGUMENT",
-    `load: the tabs of this group share ${held.slice(0, 300)}, but ${asked.slice(0, 300)} is asked for; name another group (share), or load the same with the same options`,
+    `load: the tabs of this group share ${printed(held)}, but ${printed(asked)} is asked for; name another group (share), or load the same with the same options`,
   );
+
+/** For people, without what a tab must not tell another. */
+const printed = (key: string): string =>
+  JSON.stringify(JSON.parse(key), (name, value: unknown) => (name === "token" ? "..." : value)).slice(0, 300);
 
 /** Both, or neither left open. */
 async function bothOrClosed(files: Promise<ModelFiles>, backend: Promise<Backend>): Promise<[ModelFiles, Backend]> {
