@@ -34,13 +34,15 @@ function createMemory(): { readonly memory: WebAssembly.Memory; readonly bytes: 
 }
 
 export async function createWasmCore(host: Host, module: WebAssembly.Module, threads: number): Promise<Core> {
-  const { memory, bytes: availableBytes } = createMemory();
+  const created = createMemory();
+  const availableBytes = created.bytes;
+  let memory = created.memory;
   // This thread computes only where it is alone, and then waits for nobody.
   const alone = { wait() {}, notify() {} };
   const instance = await WebAssembly.instantiate(module, { env: { memory, ...alone } });
-  const exports = instance.exports as unknown as Exports;
+  let exports = instance.exports as unknown as Exports;
   const model = exports.create(threads);
-  const running = await startThreads(host, module, memory, exports, model, threads);
+  let running = await startThreads(host, module, memory, exports, model, threads);
   const matrices: MatrixShape[] = [];
 
   const take = (bytes: number): number => {
@@ -144,6 +146,12 @@ export async function createWasmCore(host: Host, module: WebAssembly.Module, thr
         return [kind, step, fault, kernel, detail] satisfies Outcome;
       });
     },
-    dispose: () => running.end(),
+    async dispose() {
+      await running.end();
+      await new Promise((resolve) => setTimeout(resolve)); // the last calls read their results and give their room back
+      // Whoever still holds the model must not hold its memory.
+      memory = exports = running = undefined as never;
+      host.collect();
+    },
   };
 }

@@ -23,6 +23,8 @@ export interface Host {
   enableRelaxed(): void;
   compile(name: ModuleName): Promise<WebAssembly.Module>;
   startThread(start: ThreadStart, listener: ThreadListener): Thread;
+  /** Gives memory back that nobody refers to any more, where that is not soon done by itself. */
+  collect(): void;
 }
 
 /** Places of what lies beside the package, for those who moved it. */

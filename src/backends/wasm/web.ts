@@ -19,6 +19,7 @@ export function createHost(files: WasmFiles): Host {
     parallelism: navigator.hardwareConcurrency || 1,
     ...(alone === undefined ? {} : { alone }),
     enableRelaxed() {},
+    collect() {}, // the engine's worker ends
     compile: (name) =>
       name === "frugal-simd.wasm"
         ? compile(files.simd ?? new URL("./frugal-simd.wasm", import.meta.url))
